@@ -1,0 +1,162 @@
+// Package guest holds the contract between an agent and the kinds of
+// environment that it can open: native, wine, later vm and container.
+//
+// The agent knows nothing of what an instance is made of; a driver knows nothing
+// of runs, plans or outputs. Drivers live in the packages below this one, and
+// each passes the conformance suite in guesttest.
+package guest
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"muster/internal/job"
+)
+
+var (
+	// ErrLacking means that this host lacks something that the guest needs; the
+	// message says what, and how to get it (exit code 3).
+	ErrLacking = errors.New("this host lacks something")
+	// ErrUnfit means that the program cannot run in this guest (exit code 2).
+	ErrUnfit = errors.New("the program cannot run here")
+	// ErrBoot means that an instance did not come up (state BOOT_FAIL).
+	ErrBoot = errors.New("the instance did not start")
+	// ErrDead means that the instance has ended and can start nothing more. The
+	// agent closes it and opens another.
+	ErrDead = errors.New("the instance has ended")
+	// ErrPath means that the guest has no name for a host path.
+	ErrPath = errors.New("the guest cannot name this path")
+)
+
+// Guest is the node half of a driver. Its methods may be called by several
+// goroutines at once.
+type Guest interface {
+	// Traits tells what the agent has to know of this kind of guest. Constant.
+	Traits() Traits
+
+	// Prepare makes sure, once for each node and before any Open, that what
+	// instances are made from is here, whole and verified. It builds nothing.
+	// Errors: ErrLacking.
+	Prepare(ctx context.Context, n Node) error
+
+	// Open makes an instance and waits until programs can be started in it. It
+	// reports the phases cloned and booted to p.Events as each ends. When it
+	// fails, nothing is left of the instance. Errors: ErrBoot, ErrLacking,
+	// ctx.Err().
+	Open(ctx context.Context, p Place) (Instance, error)
+}
+
+// Traits are facts about a kind of guest.
+type Traits struct {
+	Name string
+
+	// Folders: programs see inputs, outputs, work and program folders only under
+	// names of the guest's own (drives), so the agent gives each task a folder in
+	// Folders.In, .Out and .Work with links to the true inputs. Without it,
+	// programs get host paths.
+	Folders bool
+
+	// Pin: programs and servers of an instance talk to each other so much that they
+	// are best kept on one lane's CPUs, where a round trip wakes no other core.
+	Pin bool
+
+	// PerInstance bounds how many programs one instance of isolation node should
+	// run at once; 0: no bound.
+	PerInstance int
+}
+
+// Node describes to a driver the node that the agent runs on.
+type Node struct {
+	Scratch  string            // node-local folder, private (0700) to this agent; the agent removes it
+	Image    string            // folder of the image, "" where the guest has none
+	ImageKey string            // what the image must be
+	Boot     string            // the driver's word for how to boot
+	Options  map[string]string // the driver's own settings from Spec.GuestOpts
+}
+
+// Folders are the host folders that an instance shows its programs.
+type Folders struct {
+	In      string // inputs: a folder per task, with links to the true files
+	Out     string // outputs in the making: a folder per task, on the output's file system
+	Work    string // work folders: a folder per task
+	Program string // the program's own folder, or ""
+}
+
+// Place says where an instance is to live.
+type Place struct {
+	ID      string            // unique within the agent: "lane3", "task12.1", "node0"
+	Dir     string            // exists, empty, 0700: everything of the instance lives below it; it may be in memory
+	Temp    string            // exists, empty, 0700, on a disk: for programs' temporary files; "": they go below Dir
+	Node    Node              //
+	Folders Folders           //
+	Drives  map[string]string // extra: drive letter → host folder
+	Env     []string          // environment that everything of the instance inherits, with the marks (see Mark)
+	CPUs    []int             // CPUs to run on; nil: all
+	Events  Events            // told of phases; may be nil
+}
+
+// Events is told when a phase of an instance has ended.
+type Events interface {
+	// Phase says that phase p has just ended (it began when the one before it
+	// ended, the first with Open).
+	Phase(p job.Phase)
+}
+
+// Instance is a clone of an image, alive. Start may be called by several
+// goroutines at once.
+type Instance interface {
+	// Start starts a program. Errors: ErrDead when the instance has ended;
+	// anything else is the program's own trouble (not found, not executable).
+	Start(ctx context.Context, c Command) (Process, error)
+
+	// Path says how a program in the instance names a host file. Errors: ErrPath.
+	Path(host string) (string, error)
+
+	// Alive reports, without waiting, whether the instance can start programs.
+	Alive() bool
+
+	// Owns tells whether a process that was found running after its task belongs
+	// to the instance itself (a server, a service) rather than to a task. env is
+	// the environment that the process was started with.
+	Owns(pid int, env []string) bool
+
+	// Control suspends or continues everything in the instance.
+	Control(ctx context.Context, op job.Op) error
+
+	// Close ends everything of the instance. When it returns nil no process,
+	// mount, socket or file of it is left; Place.Dir and Place.Temp are there, and empty.
+	// Idempotent. A cancelled ctx shortens the grace, never the cleaning.
+	Close(ctx context.Context) error
+}
+
+// Command is a program to start in an instance.
+type Command struct {
+	Program string   // host path of the executable
+	Args    []string // its arguments without the program's name, in the guest's own words
+	Dir     string   // host path of the working folder
+	Env     []string // NAME=VALUE; the program's whole environment but for what the guest itself needs
+	CPUs    []int    // nil: the instance's
+
+	// Streams. The caller opens and closes them. They are files, never pipes:
+	// servers that inherit a pipe keep it open for ever.
+	Stdin, Stdout, Stderr *os.File
+}
+
+// Process is a program that was started in an instance.
+type Process interface {
+	// Wait waits for the program's end and says how it came, with the guest's
+	// own knowledge of codes (job.Cause). It returns ctx.Err() when ctx ends first;
+	// the program then runs on, and Wait may be called again.
+	Wait(ctx context.Context) (job.Exit, error)
+
+	// Control: OpCancel ends the program at once, by force; OpSuspend and
+	// OpContinue stop and continue it. Idempotent; no error when it has ended.
+	Control(ctx context.Context, op job.Op) error
+
+	// Terminate asks the program to end (SIGTERM or the guest's likeness).
+	Terminate(ctx context.Context) error
+
+	// PID is the host's number of the program's first process.
+	PID() int
+}

@@ -1,0 +1,186 @@
+package wine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"muster/internal/guest"
+	"muster/internal/guest/wine/exitcode"
+	"muster/internal/guest/wine/winpe"
+	"muster/internal/job"
+	"muster/internal/proc"
+)
+
+// process is one program under a server.
+type process struct {
+	table  *proc.Table
+	server *server
+	child  *proc.Child
+	mark   string // envProgram=…
+	file   string // the program's, on the host
+	native bool   // it is a program of this system
+
+	once   sync.Once
+	stderr *os.File // a reader of the program's standard error; nil: it is no file
+	from   int64    // where this program's part begins
+	exit   job.Exit
+}
+
+// startOn starts a program under s.
+func (i *instance) startOn(s *server, c guest.Command) (*process, error) {
+	if _, err := os.Stat(c.Program); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
+	}
+	p := &process{table: i.guest.table, server: s, file: c.Program, mark: envProgram + "=" + s.id + "." + strconv.FormatInt(s.number.Add(1), 10)}
+	path, argv, env, err := i.composed(s, p, c)
+	if err != nil {
+		return nil, err
+	}
+	p.stderr, p.from = reader(c.Stderr)
+	cpus := c.CPUs
+	if cpus == nil {
+		cpus = i.place.CPUs
+	}
+	p.child, err = startHumble(i.guest.table, proc.Cmd{
+		Path: path, Args: argv, Dir: c.Dir, Env: append(env, p.mark),
+		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+		CPUs: cpus, Limits: noCore,
+	})
+	if err != nil {
+		p.stderr.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// composed is what is started for a program, and its environment.
+func (i *instance) composed(s *server, p *process, c guest.Command) (path string, argv, env []string, err error) {
+	if p.native = native(c.Program); p.native {
+		env, err = i.nativeEnviron(s, c.Env)
+		return c.Program, append([]string{c.Program}, c.Args...), env, err
+	}
+	program, err := i.Path(c.Program)
+	if err != nil {
+		program = c.Program // Wine takes host paths as well
+	}
+	args, more, err := commandLine(program, c.Args)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	return s.wine.Loader, append([]string{s.wine.Loader}, args...), append(s.environ(exitcode.Debug, c.Env), more...), nil
+}
+
+// reader opens the file behind a stream for reading, from its present end on.
+// The caller may close its own, and what other programs wrote before does not count.
+func reader(stream *os.File) (*os.File, int64) {
+	if stream == nil {
+		return nil, 0
+	}
+	st, err := stream.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return nil, 0
+	}
+	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(stream.Fd())))
+	if err != nil {
+		return nil, 0
+	}
+	return f, st.Size()
+}
+
+// PID implements guest.Process.
+func (p *process) PID() int { return p.child.PID() }
+
+// Wait implements guest.Process.
+func (p *process) Wait(ctx context.Context) (job.Exit, error) {
+	e, err := p.child.Wait(ctx)
+	if err != nil {
+		return job.Exit{}, err
+	}
+	p.once.Do(func() { p.exit = p.finish(e) })
+	return p.exit, nil
+}
+
+// finish says how the program came to its end.
+func (p *process) finish(e job.Exit) job.Exit {
+	defer p.stderr.Close()
+	defer p.server.load.Add(-1)
+	var told job.Exit
+	// Wine ends programs with code 0 when their server is gone.
+	switch {
+	case !p.server.alive():
+		told = exitcode.InstanceDied(e.Code, e.Signal)
+	case p.native:
+		told = e
+	default:
+		told = exitcode.Classify(e.Code, e.Signal, p.tail())
+	}
+	if told.Cause == job.CauseExit && !p.native {
+		// Wine hands what is no program to its start.exe, which says nothing useful.
+		if _, err := winpe.Read(p.file); err != nil {
+			told.Cause, told.Detail = job.CauseCannotLoad, err.Error()
+		}
+	}
+	told.User, told.System, told.MaxRSS = e.User, e.System, e.MaxRSS
+	return told
+}
+
+// tail is the end of what the program has written to its standard error.
+func (p *process) tail() []byte {
+	if p.stderr == nil {
+		return nil
+	}
+	st, err := p.stderr.Stat()
+	if err != nil {
+		return nil
+	}
+	from := max(p.from, st.Size()-exitcode.TailLimit)
+	b, err := io.ReadAll(io.NewSectionReader(p.stderr, from, exitcode.TailLimit))
+	if err != nil {
+		return nil // the code alone has to tell
+	}
+	return b
+}
+
+// tree matches the program and what it has started, but for what serves others.
+func (p *process) tree() func(proc.Info) bool {
+	marked := p.table.Marked(p.mark)
+	return func(i proc.Info) bool { return marked(i) && !isSystem(i.PID) }
+}
+
+// Terminate implements guest.Process. Windows programs know no SIGTERM: Wine
+// ends them.
+func (p *process) Terminate(ctx context.Context) error {
+	if p.over() {
+		return nil
+	}
+	return p.table.SignalAll(p.tree(), syscall.SIGTERM)
+}
+
+// Control implements guest.Process.
+func (p *process) Control(ctx context.Context, op job.Op) error {
+	switch op {
+	case job.OpCancel:
+		_, err := p.table.Kill(ctx, p.tree())
+		return err
+	case job.OpSuspend:
+		return p.table.SignalAll(p.tree(), syscall.SIGSTOP)
+	case job.OpContinue:
+		return p.table.SignalAll(p.tree(), syscall.SIGCONT)
+	}
+	return fmt.Errorf("a program cannot %s", op)
+}
+
+// over reports whether the program's first process has ended.
+func (p *process) over() bool {
+	select {
+	case <-p.child.Done():
+		return true
+	default:
+		return false
+	}
+}

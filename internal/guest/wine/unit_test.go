@@ -1,0 +1,280 @@
+package wine
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	debugpe "debug/pe"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"muster/internal/guest"
+)
+
+func TestDrivePaths(t *testing.T) {
+	d, err := newDrives(guest.Folders{In: "/run/in", Out: "/run/out", Work: "/run/in/deeper/work"}, map[string]string{"z": "/", "X:": t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]string{
+		"/run/in/1/a.txt":           `I:\1\a.txt`,
+		"/run/in":                   `I:\`,
+		"/run/in/":                  `I:\`,
+		"/run/in/deeper/work/1":     `W:\1`,
+		"/run/in/deeper/workshop/1": `I:\deeper\workshop\1`,
+		"/run/out/x y/ü":            `O:\x y\ü`,
+		"/run/inner":                `Z:\run\inner`,
+		"/":                         `Z:\`,
+		"/run/out/../in/1":          `I:\1`,
+	} {
+		if got, err := d.path(host); got != want || err != nil {
+			t.Errorf("%s: %s %v, want %s", host, got, err, want)
+		}
+	}
+	d, err = newDrives(guest.Folders{In: "/run/in"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"/etc/passwd", "relative", "/run/inner", "/run/out"} {
+		if got, err := d.path(host); !errors.Is(err, guest.ErrPath) {
+			t.Errorf("%s: %s %v", host, got, err)
+		}
+	}
+}
+
+func TestDrivesRefused(t *testing.T) {
+	for _, letter := range []string{"c", "I:", "o", "w", "p", "1", "", "zz"} {
+		if _, err := newDrives(guest.Folders{}, map[string]string{letter: "/"}); !errors.Is(err, guest.ErrUnfit) {
+			t.Errorf("%q: %v", letter, err)
+		}
+	}
+	for _, host := range []string{"/no/such/folder", "/etc/passwd"} {
+		if _, err := newDrives(guest.Folders{}, map[string]string{"z": host}); !errors.Is(err, guest.ErrLacking) {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
+}
+
+func TestEnviron(t *testing.T) {
+	program := []string{
+		"KEEP=1", "PATH=/opt/bin", "HOME=/home/me", "USER=me", "DISPLAY=:0", "WAYLAND_DISPLAY=wayland-0", "XAUTHORITY=/x",
+		"WINEPREFIX=/mine", "WINESERVER=/bad", "WINEDLLOVERRIDES=foo=n;wineboot.exe=b", "WINEDEBUG=+seh", "TMPDIR=/tmp", "LC_ALL=de_DE.UTF-8", "LD_PRELOAD=/evil.so",
+	}
+	got := environ(Install{Loader: "/w/wine64", Server: "/w/wineserver64"}, "/p/0", "alice", true, "-all", program, []string{"MUSTER_INSTANCE=a@b", "HOME=/no"})
+	for _, want := range []string{
+		"KEEP=1", "PATH=/opt/bin", "HOME=/p/0", "USER=alice", "TMPDIR=/p/0/tmp", "WINEPREFIX=/p/0/.wine", "WINESERVER=/w/wineserver64", "WINELOADER=/w/wine64",
+		"WINEDLLOVERRIDES=foo=n;wineboot.exe=b;" + always + ";" + suppressed, "WINEDEBUG=-all,+seh", "LC_ALL=de_DE.UTF-8", "MUSTER_INSTANCE=a@b",
+	} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is missing in %q", want, got)
+		}
+	}
+	seen := map[string]bool{}
+	for _, kv := range got {
+		name, value, _ := strings.Cut(kv, "=")
+		if seen[name] {
+			t.Errorf("%s is there twice", name)
+		}
+		seen[name] = true
+		for _, bad := range []string{":0", "/mine", "/bad", "/evil.so", "wayland-0", "/no"} {
+			if value == bad {
+				t.Errorf("%s has come through", kv)
+			}
+		}
+	}
+	for _, l := range [][]string{nil, {"LANG=C"}, {"LANG=de_DE.UTF-8", "LC_ALL=POSIX"}, {"LANG=de_DE.ISO-8859-1"}} {
+		if env := environ(Install{}, "/h", "u", false, "-all", l, nil); !slices.Contains(env, "LC_ALL=C.UTF-8") {
+			t.Errorf("%q gives %q", l, env)
+		}
+	}
+	if full := environ(Install{}, "/h", "u", false, "-all", nil, nil); slices.ContainsFunc(full, func(s string) bool { return strings.Contains(s, suppressed) }) {
+		t.Errorf("a full boot is suppressed: %q", full)
+	}
+}
+
+func TestEditRegistry(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "system.reg")
+	before := "WINE REGISTRY Version 2\n\n[Software\\\\A] 123\n#time=1\n\"Keep\"=\"1\"\n\"Debugger\"=hex:01,\\\n  02,\\\n  03\n\"Auto\"=\"1\"\n\n[Software\\\\B] 4\n\"Debugger\"=\"stays\"\n"
+	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := editRegistry(path, []value{{`Software\\A`, "Auto", "0"}}, []value{{key: `Software\\A`, name: "Debugger"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := editDword(path, `Software\\C`, "N", 17); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(path)
+	want := "WINE REGISTRY Version 2\n\n[Software\\\\A] 123\n#time=1\n\"Keep\"=\"1\"\n\n[Software\\\\B] 4\n\"Debugger\"=\"stays\"\n\n[Software\\\\A]\n\"Auto\"=\"0\"\n\n[Software\\\\C]\n\"N\"=dword:00000011\n"
+	if err != nil || string(got) != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+func TestClientsUnder(t *testing.T) {
+	for files, want := range map[uint64]int64{0: 1, 100: 1, 1024: 89, 4096: 396, 20000: 1987, 1 << 20: 4096} {
+		if got := clientsUnder(files); got != want {
+			t.Errorf("%d files: %d clients, want %d", files, got, want)
+		}
+		// FACTS: about five descriptors a client, and a server past its limit hangs.
+		if got := clientsUnder(files); files > 1000 && uint64(got)*5+filesReserved > files {
+			t.Errorf("%d files do not serve %d clients", files, got)
+		}
+	}
+}
+
+func TestFit(t *testing.T) {
+	if err := fitFileSystem("/scratch", unix.ST_NOEXEC); !errors.Is(err, guest.ErrLacking) || !strings.Contains(err.Error(), "noexec") {
+		t.Errorf("noexec: %v", err)
+	}
+	if err := fit("/no/such/folder"); !errors.Is(err, guest.ErrLacking) {
+		t.Errorf("missing: %v", err)
+	}
+	if err := fit(t.TempDir()); err != nil {
+		t.Error(err)
+	}
+	if err := fitAddressSpace(1 << 30); !errors.Is(err, guest.ErrLacking) || !strings.Contains(err.Error(), "1024 MB") {
+		t.Errorf("1 GB: %v", err)
+	}
+	if err := fitAddressSpace(^uint64(0)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHolderIsAProgram(t *testing.T) {
+	f, err := debugpe.NewFile(bytes.NewReader(holderCode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports, err := f.ImportedSymbols()
+	if err != nil || len(imports) != 5 || !slices.Contains(imports, "NtSetEvent:ntdll.dll") {
+		t.Errorf("%v %v", imports, err)
+	}
+	if n := len(holderCode()); n > 2048 {
+		t.Errorf("it has grown to %d bytes", n)
+	}
+}
+
+func TestBatchLine(t *testing.T) {
+	line, env, err := commandLine(`P:\my tool.CMD`, []string{"a", "b c", "", "d&e"})
+	if err != nil || line[3] != "%"+envBatch+"%" || env[0] != envBatch+`="P:\my tool.CMD" a "b c" "" "d&e"` {
+		t.Errorf("%q %q %v", line, env, err)
+	}
+	for _, bad := range []string{`a"b`, "50%", "a\nb"} {
+		if _, _, err := commandLine(`P:\x.bat`, []string{bad}); !errors.Is(err, guest.ErrUnfit) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if line, env, err := commandLine(`P:\x.exe`, []string{`a"b`}); err != nil || env != nil || !slices.Equal(line, []string{`P:\x.exe`, `a"b`}) {
+		t.Errorf("%q %q %v", line, env, err)
+	}
+}
+
+func TestHostileArchives(t *testing.T) {
+	for name, entries := range map[string][]tar.Header{
+		"parent":            {{Name: "../out", Typeflag: tar.TypeReg}},
+		"parent, hidden":    {{Name: "a/../../out", Typeflag: tar.TypeReg}},
+		"absolute":          {{Name: "/tmp/out", Typeflag: tar.TypeReg}},
+		"device":            {{Name: "dev", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}},
+		"fifo":              {{Name: "pipe", Typeflag: tar.TypeFifo}},
+		"absolute link":     {{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}},
+		"link out":          {{Name: "a/l", Typeflag: tar.TypeSymlink, Linkname: "../../x"}},
+		"hard link out":     {{Name: "l", Typeflag: tar.TypeLink, Linkname: "../../etc/passwd"}},
+		"write over a link": {{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "x"}, {Name: "l", Typeflag: tar.TypeReg}},
+		// Each link looks local, together they lead out.
+		"links in a row": {{Name: "d/", Typeflag: tar.TypeDir}, {Name: "d/up", Typeflag: tar.TypeSymlink, Linkname: ".."}, {Name: "e", Typeflag: tar.TypeSymlink, Linkname: "d/up/.."}},
+		"same name":      {{Name: "f", Typeflag: tar.TypeReg}, {Name: "f", Typeflag: tar.TypeReg}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			archive := filepath.Join(dir, "wine.tar")
+			var b bytes.Buffer
+			w := tar.NewWriter(&b)
+			for _, h := range entries {
+				h.Mode = 0o644
+				if err := w.WriteHeader(&h); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(archive, b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			to := filepath.Join(dir, "deep", "to")
+			if err := os.Mkdir(filepath.Dir(to), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := carry(context.Background(), archive, to); !errors.Is(err, guest.ErrLacking) {
+				t.Errorf("taken: %v", err)
+			}
+			for _, d := range []string{dir, filepath.Dir(to)} {
+				names, err := os.ReadDir(d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range names {
+					if !slices.Contains([]string{"wine.tar", "deep", "to"}, n.Name()) {
+						t.Errorf("%s is outside", n.Name())
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestArchives(t *testing.T) {
+	var plain bytes.Buffer
+	w := tar.NewWriter(&plain)
+	for _, h := range []tar.Header{
+		{Name: "./", Typeflag: tar.TypeDir},
+		{Name: "./bin/", Typeflag: tar.TypeDir},
+		{Name: "./bin/wine64", Typeflag: tar.TypeReg, Size: 5, Mode: 0o755},
+		{Name: "bin/wine", Typeflag: tar.TypeSymlink, Linkname: "wine64"},
+		{Name: "lib/deep/x", Typeflag: tar.TypeLink, Linkname: "bin/wine64"},
+	} {
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Size > 0 {
+			w.Write([]byte("hello"))
+		}
+	}
+	w.Close()
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	z.Write(plain.Bytes())
+	z.Close()
+	for name, content := range map[string][]byte{"a.tar": plain.Bytes(), "a.tar.gz": zipped.Bytes()} {
+		dir := t.TempDir()
+		if err := os.WriteFile(dir+"/"+name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := carry(context.Background(), dir+"/"+name, dir+"/to"); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, f := range []string{"bin/wine64", "bin/wine", "lib/deep/x"} {
+			if b, err := os.ReadFile(dir + "/to/" + f); err != nil || string(b) != "hello" {
+				t.Errorf("%s: %s: %q %v", name, f, b, err)
+			}
+		}
+	}
+	for name, content := range map[string]string{"junk": "this is no archive at all", "short": "x", "xz": "\xFD7zXZ\x00....", "gz": "\x1F\x8B\x08\x00broken"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(dir+"/"+name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := carry(context.Background(), dir+"/"+name, dir+"/to"); !errors.Is(err, guest.ErrLacking) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
