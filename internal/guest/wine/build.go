@@ -75,7 +75,16 @@ func (b *builder) make(ctx context.Context) (map[string]string, error) {
 		}
 		meta[metaCarried] = "yes"
 	}
-	if err := b.setup(ctx); err != nil {
+	err := b.setup(ctx)
+	if errors.Is(err, errUnwritten) {
+		// Seen once in some thousand builds, on a loaded machine: Windows set itself up without a
+		// word of complaint, and a part of its registry was not there.
+		b.progress("setting up Windows once more: " + err.Error())
+		if err = b.clear(); err == nil {
+			err = b.setup(ctx)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("building the Wine image: %w", err)
 	}
 	if err := b.finish(); err != nil {
@@ -143,14 +152,32 @@ func (b *builder) setup(ctx context.Context) (err error) {
 	select {
 	case <-b.server.wineserver.Done():
 		if e, err := b.server.wineserver.Wait(ctx); err != nil || e.Signal != 0 {
-			return fmt.Errorf("wineserver was ended (%v) before it had written the registry", e)
+			return fmt.Errorf("%w: wineserver was ended (%v)", errUnwritten, e)
 		}
-		return nil
+		return written(prefix)
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(settleLimit):
 		return errors.New("wineserver does not end")
 	}
+}
+
+// errUnwritten means that Wine has not written its whole registry.
+var errUnwritten = errors.New("Wine has not written its registry")
+
+// written makes sure that the registry's files are there.
+func written(prefix string) error {
+	for _, name := range []string{"system.reg", "user.reg", "userdef.reg"} {
+		if _, err := os.Stat(filepath.Join(prefix, name)); err != nil {
+			return fmt.Errorf("%w: %w", errUnwritten, err)
+		}
+	}
+	return nil
+}
+
+// clear removes what setup has made.
+func (b *builder) clear() error {
+	return errors.Join(guest.RemoveAll(filepath.Join(b.tree, workName)), guest.RemoveAll(filepath.Join(b.tree, prefixName)))
 }
 
 // run runs a Windows program in the prefix, with a limit.

@@ -278,3 +278,18 @@ func TestArchives(t *testing.T) {
 		}
 	}
 }
+
+func TestWritten(t *testing.T) {
+	prefix := t.TempDir()
+	for _, name := range []string{"system.reg", "userdef.reg", "user.reg"} {
+		if err := written(prefix); !errors.Is(err, errUnwritten) {
+			t.Errorf("before %s is there: %v", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(prefix, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := written(prefix); err != nil {
+		t.Error(err)
+	}
+}
