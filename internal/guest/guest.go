@@ -94,6 +94,12 @@ type Place struct {
 	Env     []string          // environment that everything of the instance inherits, with the marks (see Mark)
 	CPUs    []int             // CPUs to run on; nil: all
 	Events  Events            // told of phases; may be nil
+
+	// Programs is how many programs will be running in the instance at the same time, as
+	// well as the caller knows; 0: not known. A driver gets ready for so many in Open, so
+	// that no Start has to wait for what could have been there. It is no limit: more than
+	// that can be started, which may then take longer.
+	Programs int
 }
 
 // Events is told when a phase of an instance has ended.
@@ -128,6 +134,14 @@ type Instance interface {
 	// mount, socket or file of it is left; Place.Dir and Place.Temp are there, and empty.
 	// Idempotent. A cancelled ctx shortens the grace, never the cleaning.
 	Close(ctx context.Context) error
+}
+
+// Crowded is an Instance that carries its programs in several parts which can
+// end one by one: servers, for example. The programs of a part that has ended have ended with it
+// (job.CauseInstance); the instance is alive, and starts new ones, as long as one part is.
+type Crowded interface {
+	// Parts is how many parts are up, and how many programs each should carry at most.
+	Parts() (up, each int)
 }
 
 // Command is a program to start in an instance.

@@ -385,15 +385,9 @@ func (b *builder) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g := New(b.table)
-	i := &instance{
-		guest: g, lean: true, mark: guest.EnvInstance + "=" + b.server.id,
-		node:  &node{tree: b.tree, steps: plan(entries), wine: b.wine, user: b.user, clients: 1},
-		place: guest.Place{ID: "image", Dir: dir, Env: []string{guest.EnvInstance + "=" + b.server.id}},
-	}
-	i.mu.Lock()
-	_, err = i.openServer(ctx)
-	i.mu.Unlock()
+	i := newInstance(New(b.table), &node{tree: b.tree, steps: plan(entries), wine: b.wine, user: b.user},
+		guest.Place{ID: "image", Dir: dir, Env: []string{guest.EnvInstance + "=" + b.server.id}})
+	err = i.open(ctx)
 	return errors.Join(err, i.Close(ctx))
 }
 

@@ -215,7 +215,7 @@ func TestBuildFails(t *testing.T) {
 func TestSeveralServers(t *testing.T) {
 	progs := winetest.Build(t, "sleeper", "hello")
 	w := newWorld(t, wine.BootLean, filepath.Dir(filepath.Dir(progs["hello"])), nil)
-	w.guest.SetClients(2)
+	wine.SetClients(w.inst, 2)
 	for n := range 5 {
 		_, _ = w.start(progs["sleeper"], "-1", `O:\`+itoa(n))
 	}

@@ -6,18 +6,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
+
 	"muster/internal/guest"
 	"muster/internal/job"
 )
 
-// instance is a set of servers that share drives: one, and more when there are
-// more programs at once than one can serve.
+// instance is a set of servers that share drives. How many there are at first is
+// planned (Spread); another is opened when all have as many programs as they can take.
 type instance struct {
 	guest  *Guest
 	node   *node
@@ -25,12 +28,71 @@ type instance struct {
 	drives drives
 	lean   bool
 	mark   string
+	crowd  Crowd
+
+	life     context.Context // ends with Close: of the servers that are being opened
+	end      context.CancelFunc
+	openings sync.WaitGroup // of further servers
+	watchers sync.WaitGroup // of servers
+	closing  sync.Mutex     // held by Close
 
 	mu      sync.Mutex
-	servers []*server
-	next    int  // number of the next server
-	closed  bool //
-	pending sync.WaitGroup
+	servers []*server // that have come up, the dead too
+	next    int       // number of the next server
+	more    *opening  // of another server; nil: none is under way
+	closed  bool
+}
+
+// opening is a server on its way, for all who wait for it.
+type opening struct {
+	done chan struct{}
+	err  error // valid once done is closed
+}
+
+func newInstance(g *Guest, n *node, p guest.Place) *instance {
+	i := &instance{
+		guest: g, node: n, place: p, lean: p.Node.Boot != BootFull, mark: guest.Mark(p.Env),
+		crowd: Spread(p.Programs, n.files, runtime.NumCPU()),
+	}
+	i.life, i.end = context.WithCancel(context.Background())
+	return i
+}
+
+// open brings the planned servers up, all or none: who fails leaves it to Close
+// to take the others down.
+func (i *instance) open(ctx context.Context) error {
+	servers := make([]*server, i.crowd.Servers)
+	clone := errgroup.Group{}
+	clone.SetLimit(inFlight)
+	for n := range servers {
+		s := i.newServer()
+		servers[n] = s
+		clone.Go(func() error { return i.cloneFor(s) })
+	}
+	if err := clone.Wait(); err != nil {
+		return err
+	}
+	i.told(job.PhaseCloned)
+	boot, ctx := errgroup.WithContext(ctx)
+	boot.SetLimit(inFlight)
+	for _, s := range servers {
+		boot.Go(func() error { return i.boot(ctx, s) })
+	}
+	if err := boot.Wait(); err != nil {
+		return err
+	}
+	i.told(job.PhaseBooted)
+	return nil
+}
+
+// inFlight is how many servers of an instance come up at the same time: enough to
+// keep processors busy while some wait, and few enough that each is up within its limit.
+const inFlight = 8
+
+func (i *instance) told(phase job.Phase) {
+	if i.place.Events != nil {
+		i.place.Events.Phase(phase)
+	}
 }
 
 // Start implements guest.Instance.
@@ -42,7 +104,7 @@ func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, e
 	p, err := i.startOn(s, c)
 	if err != nil {
 		s.load.Add(-1)
-		if !s.alive() {
+		if !s.alive() && !i.Alive() {
 			return nil, guest.ErrDead
 		}
 		return nil, err
@@ -50,51 +112,74 @@ func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, e
 	return p, nil
 }
 
-// pick claims a place on the server with the fewest programs, and opens another
-// server when all have as many as they can take.
+// pick claims a place on the server with the fewest programs. When all have as many as
+// they can take it waits for another server, which it may be the first to ask for.
 func (i *instance) pick(ctx context.Context) (*server, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s, more, err := i.claim()
+		if s != nil || err != nil {
+			return s, err
+		}
+		select {
+		case <-more.done:
+			if more.err != nil {
+				return nil, fmt.Errorf("opening another Wine server: %w", more.err)
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+}
+
+// claim claims a place on a server, or says which opening to wait for.
+func (i *instance) claim() (*server, *opening, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {
-		return nil, guest.ErrDead
+		return nil, nil, guest.ErrDead
 	}
 	var best *server
 	for _, s := range i.servers {
-		if s.alive() && (best == nil || s.load.Load() < best.load.Load()) {
+		if s.up() && (best == nil || s.load.Load() < best.load.Load()) {
 			best = s
 		}
 	}
 	if best == nil {
-		return nil, guest.ErrDead
+		return nil, nil, guest.ErrDead
 	}
-	if best.load.Load() >= i.node.clients {
-		// Under the lock: whoever comes meanwhile needs it as well.
-		s, err := i.openServer(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("opening another Wine server: %w", err)
-		}
-		best = s
+	if best.load.Load() < int64(i.crowd.Each) {
+		best.load.Add(1)
+		return best, nil, nil
 	}
-	best.load.Add(1)
-	return best, nil
+	if i.more == nil {
+		i.more = &opening{done: make(chan struct{})}
+		i.openings.Go(i.openMore)
+	}
+	return nil, i.more, nil
 }
 
-// openServer clones and boots a server. The caller holds the lock.
-func (i *instance) openServer(ctx context.Context) (*server, error) {
+// openMore opens another server, for whoever waits for it.
+func (i *instance) openMore() {
 	s := i.newServer()
-	if err := i.cloneFor(s); err != nil {
-		return nil, errors.Join(err, s.remove())
+	err := i.cloneFor(s)
+	if err == nil {
+		err = i.boot(i.life, s)
+	} else {
+		err = errors.Join(err, s.remove())
 	}
-	if err := i.boot(ctx, s); err != nil {
-		return nil, err
-	}
-	return s, nil
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.more.err = err
+	close(i.more.done)
+	i.more = nil
 }
 
 func (i *instance) newServer() *server {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	id := i.place.ID + "." + strconv.Itoa(i.next)
 	s := &server{
 		table: i.guest.table, wine: i.node.wine, user: i.node.user, lean: i.lean, id: id,
@@ -131,8 +216,10 @@ func (i *instance) boot(ctx context.Context, s *server) error {
 	if err := s.start(limit); err != nil {
 		return errors.Join(err, s.kill(context.WithoutCancel(ctx)), s.remove())
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.servers = append(i.servers, s)
-	i.pending.Go(s.watch)
+	i.watchers.Go(s.watch)
 	return nil
 }
 
@@ -152,6 +239,18 @@ func (i *instance) Alive() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return !i.closed && slices.ContainsFunc(i.servers, (*server).alive)
+}
+
+// Parts implements guest.Crowded.
+func (i *instance) Parts() (up, each int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, s := range i.servers {
+		if s.up() {
+			up++
+		}
+	}
+	return up, i.crowd.Each
 }
 
 // Owns implements guest.Instance: what carries the instance's mark and no
@@ -205,19 +304,26 @@ func (i *instance) Control(ctx context.Context, op job.Op) error {
 // so everything is killed: a server that is asked to end can hang.
 func (i *instance) Close(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	i.closing.Lock()
+	defer i.closing.Unlock()
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.closed = true
+	i.mu.Unlock()
+	i.end()
+	i.openings.Wait()
+	i.mu.Lock()
+	servers := i.servers
+	i.servers = nil
+	i.mu.Unlock()
 	var errs []error
-	for _, s := range i.servers {
+	for _, s := range servers {
 		errs = append(errs, s.kill(ctx))
 	}
 	_, err := i.guest.table.Kill(ctx, i.guest.table.Marked(i.mark))
 	errs = append(errs, err)
-	i.pending.Wait()
-	for _, s := range i.servers {
+	i.watchers.Wait()
+	for _, s := range servers {
 		errs = append(errs, s.remove())
 	}
-	i.servers = nil
 	return errors.Join(append(errs, guest.EmptyDir(i.place.Dir), guest.EmptyDir(i.place.Temp))...)
 }

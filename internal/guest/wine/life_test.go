@@ -264,7 +264,7 @@ func TestLongAndOddPlace(t *testing.T) {
 func TestOpenGivesUp(t *testing.T) {
 	w := newWorld(t, wine.BootLean, "", nil)
 	place := w.place
-	place.ID, place.Dir = "lane1", w.scratch+"/lane1"
+	place.ID, place.Dir, place.Env = "lane1", w.scratch+"/lane1", []string{guest.EnvInstance + "=lane1@" + filepath.Base(w.scratch)}
 	if err := os.Mkdir(place.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -146,9 +146,8 @@ func (s *server) environ(debug string, program []string) []string {
 	return environ(s.wine, s.home, s.user, s.lean, debug, program, s.marks)
 }
 
-// alive reports whether programs can be started. A killed server gives up its
-// memory before its sockets: whoever has seen the sockets close, sees this as false.
-func (s *server) alive() bool {
+// up reports, at no cost, whether programs can be started as far as is known.
+func (s *server) up() bool {
 	if s.gone.Load() {
 		return false
 	}
@@ -158,6 +157,15 @@ func (s *server) alive() bool {
 			return false
 		default:
 		}
+	}
+	return true
+}
+
+// alive reports whether programs can be started. A killed server gives up its
+// memory before its sockets: whoever has seen the sockets close, sees this as false.
+func (s *server) alive() bool {
+	if !s.up() {
+		return false
 	}
 	_, err := os.Readlink("/proc/" + strconv.Itoa(s.wineserver.PID()) + "/exe")
 	return err == nil

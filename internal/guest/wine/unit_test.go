@@ -119,18 +119,6 @@ func TestEditRegistry(t *testing.T) {
 	}
 }
 
-func TestClientsUnder(t *testing.T) {
-	for files, want := range map[uint64]int64{0: 1, 100: 1, 1024: 89, 4096: 396, 20000: 1987, 1 << 20: 4096} {
-		if got := clientsUnder(files); got != want {
-			t.Errorf("%d files: %d clients, want %d", files, got, want)
-		}
-		// FACTS: about five descriptors a client, and a server past its limit hangs.
-		if got := clientsUnder(files); files > 1000 && uint64(got)*5+filesReserved > files {
-			t.Errorf("%d files do not serve %d clients", files, got)
-		}
-	}
-}
-
 func TestFit(t *testing.T) {
 	if err := fitFileSystem("/scratch", unix.ST_NOEXEC); !errors.Is(err, guest.ErrLacking) || !strings.Contains(err.Error(), "noexec") {
 		t.Errorf("noexec: %v", err)

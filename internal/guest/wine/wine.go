@@ -19,7 +19,6 @@ import (
 
 	"muster/internal/guest"
 	"muster/internal/image"
-	"muster/internal/job"
 	"muster/internal/proc"
 )
 
@@ -42,12 +41,12 @@ type Guest struct {
 
 // node is what Prepare has found out about an image.
 type node struct {
-	use     *image.Use
-	tree    string
-	steps   []step
-	wine    Install
-	user    string
-	clients int64 // programs that one server can take at once
+	use   *image.Use
+	tree  string
+	steps []step
+	wine  Install
+	user  string
+	files uint64 // the limit on open files, of a server
 }
 
 // New makes the driver; table starts its programs.
@@ -93,7 +92,7 @@ func (g *Guest) prepare(ctx context.Context, n guest.Node) (*node, error) {
 	if err != nil {
 		return nil, errors.Join(err, use.Close())
 	}
-	made := &node{use: use, tree: tree, wine: w, user: use.Manifest.Meta[metaUser], steps: plan(use.Manifest.Entries), clients: clients()}
+	made := &node{use: use, tree: tree, wine: w, user: use.Manifest.Meta[metaUser], steps: plan(use.Manifest.Entries), files: openFiles()}
 	g.nodes[n.Image] = made
 	return made, nil
 }
@@ -107,30 +106,17 @@ func (g *Guest) Open(ctx context.Context, p guest.Place) (guest.Instance, error)
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{guest: g, node: n, place: p, lean: p.Node.Boot != BootFull, mark: guest.Mark(p.Env)}
+	i := newInstance(g, n, p)
 	if i.drives, err = newDrives(p.Folders, p.Drives); err != nil {
 		return nil, err
 	}
-	told := func(phase job.Phase) {
-		if p.Events != nil {
-			p.Events.Phase(phase)
-		}
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	s := i.newServer()
-	if err := i.cloneFor(s); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %w", guest.ErrBoot, err), s.remove(), guest.EmptyDir(p.Temp))
-	}
-	told(job.PhaseCloned)
-	if err := i.boot(ctx, s); err != nil {
-		err = errors.Join(err, guest.EmptyDir(p.Temp))
+	if err := i.open(ctx); err != nil {
+		err = errors.Join(err, i.Close(ctx))
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		return nil, fmt.Errorf("%w: %w", guest.ErrBoot, err)
 	}
-	told(job.PhaseBooted)
 	return i, nil
 }
 
@@ -179,30 +165,6 @@ func fitAddressSpace(limit uint64) error {
 		return fmt.Errorf("%w: the address space is limited to %d MB (ulimit -v; Grid Engine: h_vmem), and Wine needs %d MB; raise the limit", guest.ErrLacking, limit>>20, leastMemory>>20)
 	}
 	return nil
-}
-
-// A server keeps about five descriptors for each process; a program may start some more
-// of its own, and the services of a full boot take theirs.
-const (
-	filesPerClient = 10
-	filesReserved  = 128
-)
-
-// clients is how many programs one server should have at once: past its limit
-// of descriptors new ones would hang without a word.
-func clients() int64 {
-	var files unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil || files.Max == unix.RLIM_INFINITY {
-		return 4096
-	}
-	return clientsUnder(files.Max)
-}
-
-func clientsUnder(files uint64) int64 {
-	if files < filesReserved+filesPerClient {
-		return 1
-	}
-	return int64(min((files-filesReserved)/filesPerClient, 4096))
 }
 
 // imageWine is the Wine that an image was made with: carried in it, or this
