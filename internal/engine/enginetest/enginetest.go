@@ -146,16 +146,24 @@ func together() []testCase {
 		{"wait", testWait, always},
 		{"context", testContext, always},
 		{"concurrent use", testConcurrent, always},
-		{"spread", testSpread, several},
-		{"CPUs", testCPUs, func(_ Config, i engine.Info) bool { return i.Nodes > 1 && i.CPUs > 1 }},
 		{"survival of the submitter", testSurvival, survives},
 		{"dependency survives the submitter", testSurvivalAfter, survives},
 		{"two processes submit at once", testTwoProcesses, survives},
+	}
+}
+
+// wholeCases lists those that want several nodes for themselves at the same time. One after the
+// other, and before any node is lost: two that each have half of what they want
+// would wait for each other for ever.
+func wholeCases() []testCase {
+	return []testCase{
+		{"spread", testSpread, several},
+		{"CPUs", testCPUs, func(_ Config, i engine.Info) bool { return i.Nodes > 1 && i.CPUs > 1 }},
 		{"asked from elsewhere", testAsk, survives},
 	}
 }
 
-// nodeCases lists those that lose nodes. They too can run at the same time as any other:
+// nodeCases lists those that lose nodes. They can run at the same time as those of together:
 // the node that a case loses is one that its own element has taken as a whole.
 func nodeCases() []testCase {
 	return []testCase{
@@ -190,6 +198,7 @@ func Run(t *testing.T, c Config) {
 	if c.AtOnce == 0 {
 		c.AtOnce = runtime.GOMAXPROCS(0)
 	}
+	c.run(t, info, 1, wholeCases())
 	// The longest first.
 	first := append(nodeCases(), together()...)
 	if _, ok := e.(engine.Shower); ok {
