@@ -72,7 +72,8 @@ const (
 	CauseOOM          Cause = "out-of-memory" // killed for memory
 	CauseInput        Cause = "input-gone"    // the input was not there when its turn came
 	CauseAgentLost    Cause = "agent-lost"    // the agent ended while the task was running
-	CauseMaxFails     Cause = "max-fails"     // not started: --max-fails was reached
+	CauseNotReady     Cause = "not-ready"     // of a launch: it was not alive in time
+	CauseMaxFails     Cause = "max-fails"     // not started, or ended with its launch: --max-fails was reached
 	CauseBatch        Cause = "batch-failed"  // MIMO: the call that this task belonged to failed
 	CauseGivenBack    Cause = "given-back"    // the allocation's time was nearly over; another one goes on with the task
 	CauseSuperseded   Cause = "superseded"    // a newer incarnation of its agent has taken over
@@ -106,14 +107,15 @@ const (
 	PhaseStaged    Phase = "staged"    // image and program brought to the node and verified
 	PhaseCloned    Phase = "cloned"    // the instance's private copy made
 	PhaseBooted    Phase = "booted"    // the instance's operating system up
-	PhaseRunning   Phase = "running"   // the program
+	PhaseStarting  Phase = "starting"  // of a launch: the program was started, and is not alive yet
+	PhaseRunning   Phase = "running"   // the program; of a launch: alive
 	PhaseExited    Phase = "exited"    // from the program's end until its output is published
 	PhaseDiscarded Phase = "discarded" // the instance taken down and removed
 )
 
 // Phases lists every phase in the order in which they happen.
 func Phases() []Phase {
-	return []Phase{PhaseSubmitted, PhaseStaged, PhaseCloned, PhaseBooted, PhaseRunning, PhaseExited, PhaseDiscarded}
+	return []Phase{PhaseSubmitted, PhaseStaged, PhaseCloned, PhaseBooted, PhaseStarting, PhaseRunning, PhaseExited, PhaseDiscarded}
 }
 
 // Isolation is how instances are shared, the agent's policy for every guest.

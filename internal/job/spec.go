@@ -118,6 +118,8 @@ type Spec struct {
 	ReduceGuest string   `json:"reduce_guest,omitempty"`
 	ReduceAny   bool     `json:"reduce_any,omitempty"` // --changeDepMode: reduce whatever the tasks' states
 
+	Launch *Launch `json:"launch,omitempty"` // muster launch; nil: the run is a map
+
 	Keep      bool     `json:"keep,omitempty"`    // keep the temporary folders
 	TempDir   string   `json:"tempdir,omitempty"` // MIMO lists and the like are kept here on --keep
 	Existing  Existing `json:"existing"`
@@ -158,7 +160,7 @@ func (r Resource) Slots(reduce bool) int {
 // absolute; other words are passed as they are.
 type Task struct {
 	Index int     `json:"index"` // from 1, never reused within a run
-	In    []Input `json:"in"`    // at least one
+	In    []Input `json:"in"`    // at least one; a launch has none
 	Out   string  `json:"out"`   // the output's path below the output folder
 	// OutAlias is the base name under which the guest writes the output, when it
 	// cannot express the true one; "" otherwise.

@@ -32,13 +32,14 @@ type Plan struct {
 	Distribution job.Distribution
 	NP           job.NP
 	NData        int
-	Tasks        int       // of the whole run
-	Left         int       // of these, how many are in this plan
-	Processes    int       // shares; SISO without --np or --ndata: one for each task
-	Nodes        int       // that the whole run uses
-	Elements     []Element // those with something left to do
-	Pool         *Pool     // dynamic, with several elements: their Calls are here; else nil
-	Notes        []string  // what a person should know: a line each
+	Tasks        int         // of the whole run
+	Left         int         // of these, how many are in this plan
+	Processes    int         // shares; SISO without --np or --ndata: one for each task
+	Nodes        int         // that the whole run uses
+	Elements     []Element   // those with something left to do
+	Launch       *job.Launch // it is a launch; nil: a map
+	Pool         *Pool       // dynamic, with several elements: their Calls are here; else nil
+	Notes        []string    // what a person should know: a line each
 }
 
 // Element is what one node does: one element of the array that is submitted.

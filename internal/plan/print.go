@@ -32,24 +32,36 @@ const (
 // the shares and their sizes, notes, and the sample command as one could paste it.
 func (p *Plan) Print(w io.Writer, s Sample) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprintln(b, p.headline())
-	fmt.Fprintln(b, "  program    "+p.calling())
-	fmt.Fprintln(b, "  processes  "+p.sharing())
-	if p.Pool != nil {
-		fmt.Fprintln(b, "  chunks     "+p.Pool.sizes())
-	}
-	for _, n := range p.Notes {
-		fmt.Fprintln(b, "  note       "+n)
+	if p.Launch != nil {
+		p.printLaunch(b)
+	} else {
+		p.printMap(b)
 	}
 	p.printNodes(b)
 	if len(s.Argv) > 0 {
 		title := fmt.Sprintf("Input %d becomes", s.Task)
-		if p.AppType == job.MIMO {
+		switch {
+		case p.Launch != nil:
+			title = "The first program is"
+		case p.AppType == job.MIMO:
 			title = "The first call is"
 		}
 		printSample(b, title, s)
 	}
 	return b.Flush() // holds the first error of all the writes above
+}
+
+// printMap writes what Print writes above the nodes.
+func (p *Plan) printMap(w io.Writer) {
+	fmt.Fprintln(w, p.headline())
+	fmt.Fprintln(w, "  program    "+p.calling())
+	fmt.Fprintln(w, "  processes  "+p.sharing())
+	if p.Pool != nil {
+		fmt.Fprintln(w, "  chunks     "+p.Pool.sizes())
+	}
+	for _, n := range p.Notes {
+		fmt.Fprintln(w, "  note       "+n)
+	}
 }
 
 // headline counts inputs, nodes and lanes.
@@ -124,10 +136,18 @@ func (p *Plan) threads() int {
 // printNodes writes a line for each node, but not for hundreds of them.
 func (p *Plan) printNodes(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\n  node\tlanes\tcalls\tinputs\t  which")
+	if p.Launch != nil {
+		fmt.Fprintln(t, "\n  node\tstarts at a time\tprograms\t  which")
+	} else {
+		fmt.Fprintln(t, "\n  node\tlanes\tcalls\tinputs\t  which")
+	}
 	for i, e := range p.Elements {
 		if i == shownNodes && len(p.Elements) > shownNodes+1 {
 			break
+		}
+		if p.Launch != nil {
+			fmt.Fprintf(t, "%d\t%d\t%d\t  %s\n", e.Node, e.Lanes, len(e.Calls), which(e))
+			continue
 		}
 		if p.Pool != nil {
 			fmt.Fprintf(t, "%d\t%d\t–\t–\t  chunks as they come\n", e.Node, e.Lanes)

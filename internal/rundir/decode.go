@@ -15,6 +15,8 @@ type recordBox struct {
 	agent    AgentStart
 	instance InstancePhase
 	start    TaskStart
+	up       TaskUp
+	launch   LaunchStep
 	end      TaskEnd
 	reduce   ReduceEnd
 	output   Output
@@ -43,6 +45,14 @@ func decodePayload(s string, rec *Record, box *recordBox) (seq uint64, err error
 		rec.Start = &box.start
 		*rec.Start = TaskStart{}
 		decodeStart(&fs, rec)
+	case KindUp:
+		rec.Up = &box.up
+		*rec.Up = TaskUp{}
+		decodeUp(&fs, rec)
+	case KindLaunch:
+		rec.Launch = &box.launch
+		*rec.Launch = LaunchStep{}
+		decodeLaunch(&fs, rec)
 	case KindEnd:
 		rec.End = &box.end
 		*rec.End = TaskEnd{Outputs: box.end.Outputs[:0]}
@@ -171,6 +181,35 @@ func decodeStart(fs *fields, rec *Record) {
 			s.Instance = fs.value
 		case "pid":
 			s.PID = fs.int()
+		}
+	}
+}
+
+func decodeUp(fs *fields, rec *Record) {
+	for fs.next() {
+		switch fs.key {
+		case "at":
+			rec.At = fs.duration()
+		case "task":
+			rec.Up.Task = fs.int()
+		case "try":
+			rec.Up.Attempt = fs.int()
+		}
+	}
+}
+
+func decodeLaunch(fs *fields, rec *Record) {
+	l := rec.Launch
+	for fs.next() {
+		switch fs.key {
+		case "at":
+			rec.At = fs.duration()
+		case "step":
+			l.Step = Step(fs.value)
+		case "alive":
+			l.Alive = fs.int()
+		case "bytes":
+			l.Bytes = int64(fs.int())
 		}
 	}
 }

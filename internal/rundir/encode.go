@@ -99,6 +99,14 @@ func appendFields(b []byte, rec *Record) ([]byte, error) {
 		s := rec.Start
 		b = appendAttempt(b, s.Task, s.Attempt, s.Lane, s.Instance)
 		return appendInt(b, " pid=", int64(s.PID)), nil
+	case rec.Kind == KindUp && rec.Up != nil:
+		b = appendInt(b, " task=", int64(rec.Up.Task))
+		return appendInt(b, " try=", int64(rec.Up.Attempt)), nil
+	case rec.Kind == KindLaunch && rec.Launch != nil:
+		l := rec.Launch
+		b = appendText(b, " step=", string(l.Step))
+		b = appendInt(b, " alive=", int64(l.Alive))
+		return appendInt(b, " bytes=", l.Bytes), nil
 	case rec.Kind == KindEnd && rec.End != nil:
 		e := rec.End
 		b = appendAttempt(b, e.Task, e.Attempt, e.Lane, e.Instance)

@@ -16,6 +16,7 @@ import (
 //	plan/G.E.json             what element E of generation G is to do
 //	plan/G.pool.json          … or what all its elements take chunks of
 //	claims/G/claim.C.A        who has taken chunk C of that, as the A-th
+//	launch/G/up.E             element E of a launch has all its programs up
 //	journal/G.E.I             journal of incarnation I of that element
 //	journal/G.E.I.S           its further segments, from 2, after a failed write
 //	stream/G.E.I              output streams of that incarnation's tasks
@@ -38,6 +39,7 @@ const (
 	submitsDir    = "submits"
 	planDir       = "plan"
 	claimsDir     = "claims"
+	launchDir     = "launch"
 	journalDir    = "journal"
 	streamDir     = "stream"
 	controlDir    = "control"
@@ -54,6 +56,7 @@ const (
 	jsonSuffix    = ".json"
 	poolSuffix    = ".pool.json"
 	claimPrefix   = "claim."
+	upPrefix      = "up."
 	conductorBase = "conductor."
 
 	// tempPrefix marks what is being written. Readers pass over such names.

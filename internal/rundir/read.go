@@ -133,6 +133,12 @@ func (rec *Record) unbox() {
 	case rec.Start != nil:
 		c := *rec.Start
 		rec.Start = &c
+	case rec.Up != nil:
+		c := *rec.Up
+		rec.Up = &c
+	case rec.Launch != nil:
+		c := *rec.Launch
+		rec.Launch = &c
 	case rec.End != nil:
 		c := *rec.End
 		c.Outputs = append([]Output(nil), c.Outputs...)

@@ -14,7 +14,9 @@ const (
 	KindAgent    Kind = 'A' // an incarnation of an agent begins: first record of every journal
 	KindInstance Kind = 'I' // a phase of an instance has ended
 	KindStart    Kind = 'S' // an attempt at a task begins
+	KindUp       Kind = 'U' // the program of an attempt is alive (launch)
 	KindEnd      Kind = 'E' // an attempt has ended; Completed means: published
+	KindLaunch   Kind = 'L' // a launch has come to another step on this node
 	KindNote     Kind = 'N' // something a person should know
 	KindReduce   Kind = 'R' // the reducer has ended, or was not run
 	KindSuspend  Kind = 'P' // the agent's programs stand still, or go on; Note says which (Suspended, Continued)
@@ -31,6 +33,8 @@ type Record struct {
 	Agent    *AgentStart    // KindAgent
 	Instance *InstancePhase // KindInstance
 	Start    *TaskStart     // KindStart
+	Up       *TaskUp        // KindUp
+	Launch   *LaunchStep    // KindLaunch
 	End      *TaskEnd       // KindEnd
 	Reduce   *ReduceEnd     // KindReduce
 	Clock    *clock.Reading // KindClock: of the clock of Began and At
@@ -80,6 +84,28 @@ type TaskStart struct {
 	Instance            string
 	PID                 int
 }
+
+// TaskUp says that the program of an attempt at a launch's task counts as alive, from
+// Record.At on.
+type TaskUp struct{ Task, Attempt int }
+
+// LaunchStep says how far a launch is on a node. Each step comes once in a journal; with
+// waves, once for each.
+type LaunchStep struct {
+	Step  Step
+	Alive int   // programs that are alive on this node
+	Bytes int64 // StepUp: memory that the launch has taken on this node; 0: not known
+}
+
+// Step is a step of a launch on a node.
+type Step string
+
+const (
+	StepUp   Step = "up"   // every program of the node is alive, or has ended
+	StepHold Step = "hold" // those of all nodes are: the time to hold them begins
+	StepDown Step = "down" // they are being taken down
+	StepGone Step = "gone" // nothing is left of them
+)
 
 // TaskEnd says how an attempt ended. Attempt 0: none was made, and yet the task is
 // done with (cancelled before it was started, its output was there).

@@ -74,6 +74,7 @@ type TaskStatus struct {
 	Agent     int // index in Snapshot.Agents; −1: never started
 	Lane      int
 	Began     time.Duration
+	Up        time.Duration // of a launch: alive from then on; 0: never
 	Ended     time.Duration
 	Published time.Duration
 	Exit      job.Exit
@@ -100,13 +101,22 @@ type AgentState struct {
 	Readings []clock.Reading  // of its clock, as it found them
 	Last     time.Duration    // At of its last record
 	Records  int
-	Running  int    // tasks that it started and that have not ended, by its journal
-	Stopped  bool   // its programs stand still (muster suspend)
-	Finished bool   // its journal ends
-	Why      string // with Finished
-	Alive    bool   // not finished, and believed to be alive
-	Torn     bool   // its last record was not written whole
-	Damaged  bool   // its journal is damaged
+	Steps    []StepAt // of a launch, in order
+	Up       int      // of Running, in a launch: alive
+	MostUp   int      // most of them at the same time
+	Running  int      // tasks that it started and that have not ended, by its journal
+	Stopped  bool     // its programs stand still (muster suspend)
+	Finished bool     // its journal ends
+	Why      string   // with Finished
+	Alive    bool     // not finished, and believed to be alive
+	Torn     bool     // its last record was not written whole
+	Damaged  bool     // its journal is damaged
+}
+
+// StepAt is a step of a launch on an agent's node, and when it was come to.
+type StepAt struct {
+	LaunchStep
+	At time.Duration
 }
 
 // InstanceSpan is one phase of an instance: from Began to Ended.
@@ -122,6 +132,7 @@ type Attempt struct {
 	Agent, Task, Attempt, Lane int
 	Instance                   string
 	Began, Ended, Published    time.Duration
+	Up                         time.Duration // of a launch: alive from then on; 0: never
 	State                      job.State
 	Cause                      job.Cause
 }

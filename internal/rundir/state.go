@@ -74,7 +74,8 @@ type slot struct {
 	began, ended, published time.Duration
 	user, system            time.Duration
 	rss                     int64
-	agent                   int32 // index; −1 in an empty slot
+	up                      time.Duration // of a launch: alive from then on; 0: it was not, so far
+	agent                   int32         // index; −1 in an empty slot
 	lane                    int32
 	attempt                 int32
 	tries                   int32 // highest number of any attempt
@@ -95,6 +96,7 @@ type exitInfo struct {
 // on whether it is alive.
 type tally struct {
 	running   int
+	up        int            // of them: alive
 	unsettled [numStates]int // ended, but not finally
 }
 
@@ -168,6 +170,10 @@ func (f *fold) add(agent int, rec *Record) {
 		a.Job = strings.Clone(a.Job)
 	case KindStart:
 		f.start(agent, rec)
+	case KindUp:
+		f.up(agent, rec)
+	case KindLaunch:
+		f.launch(a, rec)
 	case KindEnd:
 		f.end(agent, rec)
 	case KindInstance:
@@ -267,7 +273,11 @@ func (f *fold) end(agent int, rec *Record) {
 		return
 	}
 	f.leave(s)
-	*s = slot{began: e.Began, ended: e.Ended, published: rec.At, user: e.Exit.User, system: e.Exit.System, rss: e.Exit.MaxRSS,
+	up := s.up
+	if int(s.agent) != agent || int(s.attempt) != attempt {
+		up = 0
+	}
+	*s = slot{began: e.Began, ended: e.Ended, published: rec.At, up: up, user: e.Exit.User, system: e.Exit.System, rss: e.Exit.MaxRSS,
 		agent: int32(agent), lane: int32(e.Lane), attempt: int32(attempt), tries: s.tries, state: code, final: e.Final || code == scCompleted}
 	if x := e.Exit; !x.OK() || x.Detail != "" {
 		s.exit = int32(len(f.exits))
@@ -289,6 +299,7 @@ func (f *fold) endAttempt(agent int, rec *Record) {
 	at := Attempt{Agent: agent, Task: e.Task, Attempt: e.Attempt, Lane: e.Lane, Instance: f.word(e.Instance),
 		Began: e.Began, Ended: e.Ended, Published: rec.At, State: job.State(f.word(string(e.State))), Cause: job.Cause(f.word(string(e.Exit.Cause)))}
 	if i, ok := f.open[key]; ok {
+		at.Up = f.attempts[i].Up
 		f.attempts[i] = at
 		delete(f.open, key)
 		return
@@ -328,6 +339,10 @@ func (f *fold) count(s *slot, by int) {
 	switch {
 	case s.state == scRunning:
 		t.running += by
+		if s.up > 0 {
+			t.up += by
+			f.agents[s.agent].MostUp = max(f.agents[s.agent].MostUp, t.up)
+		}
 	case !s.final:
 		t.unsettled[s.state] += by
 	}
@@ -338,6 +353,7 @@ func (f *fold) judge() {
 	for i := range f.agents {
 		a := &f.agents[i]
 		a.Running = f.tallies[i].running
+		a.Up = f.tallies[i].up
 		a.Alive = !a.Finished && (f.opt.Alive == nil || f.opt.Alive(*a))
 	}
 }
@@ -394,7 +410,7 @@ func (f *fold) status(index int) TaskStatus {
 	x := f.exits[s.exit]
 	return TaskStatus{
 		State: f.state(s), Attempts: int(s.tries), Attempt: int(s.attempt), Agent: int(s.agent), Lane: int(s.lane),
-		Began: s.began, Ended: s.ended, Published: s.published, Final: s.final,
+		Began: s.began, Up: s.up, Ended: s.ended, Published: s.published, Final: s.final,
 		Exit: job.Exit{Code: x.code, Signal: x.signal, Cause: x.cause, Detail: x.detail, User: s.user, System: s.system, MaxRSS: s.rss},
 	}
 }
