@@ -23,6 +23,7 @@ var house = map[string]string{
 	"internal/ui":       "how muster speaks: progress, messages, tables",
 	"internal/ui/human": "text for people: durations, sizes, counts",
 	"internal/node":     "what this machine is",
+	"internal/admit":    "whether so many programs fit on it; holds starts back",
 	"internal/stage":    "central storage → node-local storage, once per node",
 	"internal/image":    "the image store",
 	"internal/proc":     "the only place that starts processes",

@@ -1,0 +1,15 @@
+package admit
+
+import "muster/internal/node"
+
+// Here is the machine that the programs are started on.
+type Here struct {
+	Host    node.Host
+	Scratch string // folder below which the programs' files are made
+}
+
+func (h Here) Room() node.Room { return h.Host.RoomFor(h.Scratch) }
+
+func (h Here) Pulse() (node.Pulse, error) { return h.Host.Pulse() }
+
+func (h Here) Footprint(pid int) (int64, error) { return h.Host.Footprint(pid) }
