@@ -19,7 +19,9 @@
 #   DIR/log     what the daemons say
 #
 # Settings, from the environment: CLUSTER_MIN_JOB_AGE (300): seconds for which slurmctld remembers
-# what has ended; CLUSTER_MAX_ARRAY (1001): MaxArraySize, one more than the elements of an array.
+# what has ended; CLUSTER_MAX_ARRAY (1001): MaxArraySize, one more than the elements of an array;
+# CLUSTER_NODE_TIMEOUT (30), CLUSTER_MESSAGE_TIMEOUT (10): seconds after which a node that says nothing
+# is lost, and a message. Short ones make lost nodes testable; Slurm's own are 300 and 10.
 #
 # Each node is a slurmd in mount, PID and UTS namespaces of its own, so that it has its
 # own /tmp, its own host name, and can be lost as a whole. There is no slurmdbd, so no accounting
@@ -99,10 +101,10 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 TreeWidth=256
 KillWait=5
-SlurmdTimeout=30
+SlurmdTimeout=${CLUSTER_NODE_TIMEOUT:-30}
 SlurmctldTimeout=30
-MessageTimeout=10
-BatchStartTimeout=10
+MessageTimeout=${CLUSTER_MESSAGE_TIMEOUT:-10}
+BatchStartTimeout=${CLUSTER_MESSAGE_TIMEOUT:-10}
 ReturnToService=2
 MinJobAge=${CLUSTER_MIN_JOB_AGE:-300}
 MaxArraySize=${CLUSTER_MAX_ARRAY:-1001}
@@ -260,7 +262,7 @@ keep() {
 	echo $$ >"$dir/keeper.pid"
 	trap 'finish' EXIT
 	trap 'exit 0' TERM INT HUP
-	munged --foreground --force --key-file="$dir/munge/key" --socket="$dir/munge/socket" --pid-file="$dir/munge/pid" \
+	munged --foreground --force --num-threads=10 --key-file="$dir/munge/key" --socket="$dir/munge/socket" --pid-file="$dir/munge/pid" \
 		--log-file="$dir/log/munged.log" --seed-file="$dir/munge/seed" </dev/null >>"$dir/log/munged.log" 2>&1 &
 	munged=$!
 	eventually 10 test -S "$dir/munge/socket"

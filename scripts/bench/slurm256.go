@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"muster/internal/node"
 )
 
 // The published geometry: 256 nodes with 64 instances each ("Interactive launch of
@@ -33,7 +35,10 @@ int main(int argc, char **argv)
 
 // slurm256: 16,384 Windows programs in one array of 256 elements, from one command.
 func slurm256(ctx context.Context, b *bench) ([]row, error) {
-	return b.withSlurm(ctx, publishedNodes, publishedLanes, nil, func(b *bench) ([]row, error) {
+	// All daemons share two processors or so with all programs: as patient as Slurm is by
+	// itself, or nodes would count as lost.
+	patient := []string{"CLUSTER_NODE_TIMEOUT=300", "CLUSTER_MESSAGE_TIMEOUT=100"}
+	return b.withSlurm(ctx, publishedNodes, publishedLanes, patient, func(b *bench) ([]row, error) {
 		n := publishedNodes * publishedLanes
 		dir, err := b.fresh("probes")
 		if err != nil {
@@ -58,7 +63,7 @@ func slurm256(ctx context.Context, b *bench) ([]row, error) {
 		took, text, err := b.timed(ctx, b.muster, "map", "--engine", "slurm", "--json", "--progress", "none",
 			"--np", fmt.Sprintf("[%d,%d,1]", publishedNodes, publishedLanes), "--isolation", "node", "--stage", "direct",
 			"--input", list, "--output", out, "--", exe, "{in}", "{out}")
-		peak := most()
+		peak, memory := most()
 		if err != nil {
 			return nil, err
 		}
@@ -85,6 +90,7 @@ func slurm256(ctx context.Context, b *bench) ([]row, error) {
 			{"launch rate", perSec(rate), fmt.Sprintf("published: %.0f/s", float64(n)/publishedSeconds), ratio(rate / (float64(n) / publishedSeconds)), ""},
 			{"copy time of a node: median, longest", fmt.Sprintf("%.2f s, %.2f s", r.Phases["staged"].Median, r.Phases["staged"].Max), "", "", ""},
 			{"most programs alive at once", thousands(peak), "published: 16,384", "", ""},
+			{"memory in use at the most", fmt.Sprintf("%.1f GiB", float64(memory)/(1<<30)), "", "", ""},
 			{"calls to the controller", strconv.Itoa(calls), "", "", ""},
 		}, nil
 	})
@@ -128,10 +134,11 @@ func (b *bench) report(ctx context.Context, run int) (r figures, err error) {
 }
 
 // alive counts the processes of that name until stop is called, which returns the
-// most that were there at once.
-func alive(ctx context.Context, name string) (stop func() int) {
+// most that were there at once, and by how many bytes at the most the machine's
+// available memory has shrunk meanwhile.
+func alive(ctx context.Context, name string) (stop func() (programs int, memory int64)) {
 	ctx, cancel := context.WithCancel(ctx)
-	most := 0
+	most, before, least := 0, available(), available()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
@@ -141,16 +148,25 @@ func alive(ctx context.Context, name string) (stop func() int) {
 					now++
 				}
 			}
-			most = max(most, now)
+			most, least = max(most, now), min(least, available())
 			select {
 			case <-ctx.Done():
 			case <-time.After(500 * time.Millisecond):
 			}
 		}
 	})
-	return func() int {
+	return func() (int, int64) {
 		cancel()
 		wg.Wait()
-		return most
+		return most, before - least
 	}
+}
+
+// available is the machine's available memory in bytes; 0 when that cannot be told.
+func available() int64 {
+	m, err := node.MemoryNow()
+	if err != nil {
+		return 0
+	}
+	return m.Available
 }
