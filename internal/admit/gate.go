@@ -101,17 +101,16 @@ type beatOf struct {
 
 // Open looks at the machine and judges by what one program takes at least. It
 // returns a *Refusal when not even that fits (without Waves), or nothing at all does.
-func Open(ctx context.Context, m Machine, o Options) (*Gate, error) {
+func Open(m Machine, o Options) (*Gate, error) {
 	if o.Patience == 0 {
 		o.Patience = 10 * time.Second
 	}
 	if o.Say == nil {
 		o.Say = func(string) {}
 	}
-	g := &Gate{machine: m, o: o, each: o.Least, changed: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1)}
-	room := m.Room()
-	g.survey = Survey{Before: room, Least: o.Least}
-	g.conclude(Look{Each: o.Least, How: "at least", Firm: true})
+	g := &Gate{machine: m, o: o, changed: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1)}
+	g.survey = Survey{Before: m.Room(), Least: o.Least}
+	g.conclude(Look{Each: o.Least, How: "at least"})
 	if g.refusal != nil {
 		return nil, g.refusal
 	}
@@ -119,17 +118,31 @@ func Open(ctx context.Context, m Machine, o Options) (*Gate, error) {
 	if o.Programs < firstLook {
 		g.nextLook, g.allowed = 0, o.Programs
 	}
+	return g, nil
+}
+
+// Begin says that what comes before the first program (servers) is up by now: what is
+// used from here on is the programs'. It is called once, and starts the reading, which
+// ends with Close.
+func (g *Gate) Begin() {
+	room := g.machine.Room()
+	ctx, cancel := context.WithCancel(context.Background())
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cancel = cancel
+	g.survey.Before = room
+	g.o.Fixed = Need{}
 	g.history = []beatOf{{time.Now(), 0}}
 	g.weigh(room.Memory)
-	ctx, g.cancel = context.WithCancel(ctx)
 	go g.run(ctx)
-	return g, nil
 }
 
 // Close ends the reading. Wait is not to be called any more.
 func (g *Gate) Close() {
-	g.cancel()
-	<-g.done
+	if g.cancel != nil {
+		g.cancel()
+		<-g.done
+	}
 }
 
 // Wait returns nil when one more program may be started; the caller then owes a
@@ -307,7 +320,7 @@ func (g *Gate) tightest(bounds []node.Bound) (node.Bound, int64) {
 // allot adds the scheduler's allocation to a room in which so many programs are up.
 func (g *Gate) allot(room node.Room, up int) node.Room {
 	if b := g.o.Allocation; b.Limit > 0 {
-		b.Used += int64(up)*g.each.Memory + g.o.Fixed.Memory
+		b.Used += int64(up) * g.each.Memory
 		room.Memory = append(room.Memory[:len(room.Memory):len(room.Memory)], b)
 	}
 	return room

@@ -100,10 +100,11 @@ func launch(t *testing.T, g *Gate, f *fake, programs, starters int, slow bool) (
 
 func open(t *testing.T, f *fake, o Options) *Gate {
 	t.Helper()
-	g, err := Open(t.Context(), f, o)
+	g, err := Open(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.Begin()
 	return g
 }
 
@@ -141,7 +142,7 @@ func TestGateAllFit(t *testing.T) {
 func TestGateRefusesAtOnce(t *testing.T) {
 	f := &fake{room: small(4 * gib)}
 	f.room.Tasks[0].Limit = 4096
-	_, err := Open(t.Context(), f, Options{Programs: 16384, Least: Need{Memory: mib / 8, Tasks: 1}})
+	_, err := Open(f, Options{Programs: 16384, Least: Need{Memory: mib / 8, Tasks: 1}})
 	var r *Refusal
 	if !errors.As(err, &r) || r.Decision.AtOnce != 3540 || !strings.Contains(err.Error(), "kernel.pid_max") {
 		t.Fatalf("got %v", err)

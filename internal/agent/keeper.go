@@ -140,6 +140,9 @@ func (k *Keeper) once(ctx context.Context, table *proc.Table, folder *scratch.Fo
 	args = append(args, "--scratch-dir", folder.Dir)
 	if namespace {
 		args = append(args, "--namespace")
+		if err := tellOutside(folder); err != nil {
+			k.Log.Warn("the agent will not know of limits outside of its namespace", "err", err)
+		}
 	}
 	child, err := table.Start(proc.Cmd{
 		Path: k.Exe, Args: args, Env: k.Env,

@@ -64,6 +64,19 @@ type Traits struct {
 	// PerInstance bounds how many programs one instance of isolation node should
 	// run at once; 0: no bound.
 	PerInstance int
+
+	// Program and Instance are what one more of them takes in any case, on a good day: a launch for
+	// which not even that is there is refused before anything is started. Of isolation node an
+	// instance is not counted.
+	Program, Instance Load
+}
+
+// Load is what something takes of a machine.
+type Load struct {
+	Memory int64 // bytes
+	Tasks  int64 // processes and threads
+	Open   int64 // files that are open
+	Inodes int64 // files that it makes below Place.Dir and Place.Temp
 }
 
 // Node describes to a driver the node that the agent runs on.

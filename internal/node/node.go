@@ -53,10 +53,8 @@ type Host struct {
 	Sys  string // where /sys is
 	UID  int    // whom the answers are for
 
-	// PIDMax is kernel.pid_max outside of this PID namespace, 0 when it is not known.
-	// Since Linux 6.14 each namespace shows a value of its own, 4194304 at first, and the
-	// outer ones hold nevertheless.
-	PIDMax int64
+	// Outside is what holds beyond this PID namespace; zero: nothing is known of it.
+	Outside Outside
 
 	// Probe tries whether a child can be started in a PID namespace of its own;
 	// nil: not tried, and judged by the kernel's settings. This package starts no

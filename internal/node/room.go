@@ -120,8 +120,8 @@ func (h Host) taskBounds(g groups) ([]Bound, error) {
 		if err != nil {
 			return bounds, fmt.Errorf("kernel.%s: %w", name, err)
 		}
-		if name == "pid_max" && h.PIDMax > 0 {
-			limit = min(limit, h.PIDMax)
+		if name == "pid_max" && h.Outside.PIDMax > 0 {
+			limit = min(limit, h.Outside.PIDMax)
 		}
 		bounds = append(bounds, Bound{By: "kernel." + name, Limit: limit, Used: threads, Raise: "root raises it with sysctl -w kernel." + name + "=N"})
 	}
@@ -155,7 +155,29 @@ func (h Host) taskBounds(g groups) ([]Bound, error) {
 	if r.Max > r.Cur {
 		raise = "ulimit -u raises it for this shell"
 	}
-	return append(bounds, Bound{By: "RLIMIT_NPROC of user " + strconv.Itoa(h.UID), Limit: int64(r.Cur), Used: own, Raise: raise}), nil
+	return append(bounds, Bound{By: "RLIMIT_NPROC of user " + strconv.Itoa(h.UID), Limit: int64(r.Cur), Used: own + h.Outside.Threads, Raise: raise}), nil
+}
+
+// Outside is what a process in a PID namespace cannot see, and what holds there
+// nevertheless. Since Linux 6.14 kernel.pid_max is each namespace's own, 4194304 at first.
+type Outside struct {
+	PIDMax  int64 `json:"pid_max"`           // the number that holds outside
+	Threads int64 `json:"threads,omitempty"` // the user's there; not counted for root
+}
+
+// LookOutside is for who starts a namespace, to tell the processes in it.
+func (h Host) LookOutside() (o Outside, err error) {
+	text, err := h.line("sys/kernel/pid_max")
+	if err != nil {
+		return o, err
+	}
+	if o.PIDMax, err = strconv.ParseInt(text, 10, 64); err != nil {
+		return o, fmt.Errorf("kernel.pid_max: %w", err)
+	}
+	if h.UID != 0 {
+		o.Threads, err = h.threadsOf(h.UID)
+	}
+	return o, err
 }
 
 // threadsBeyond is more than any machine has threads (PID_MAX_LIMIT of 64-bit kernels).

@@ -146,13 +146,24 @@ func TestRoomTasks(t *testing.T) {
 			t.Errorf("the user's: %+v", b)
 		}
 	}
-	h.UID, h.PIDMax = 0, 32768
+	o, err := h.LookOutside()
+	if want := (Outside{PIDMax: 4194304, Threads: 7}); o != want || err != nil {
+		t.Errorf("to those inside is told %+v, %v; want %+v", o, err, want)
+	}
+	h.Outside = Outside{PIDMax: 32768, Threads: 100}
+	room = h.RoomFor("")
+	if b := bound(t, room.Tasks, "kernel.pid_max"); b.Limit != 32768 {
+		t.Errorf("the namespace's own pid_max counts: %+v", b)
+	}
+	if r.Cur < threadsBeyond {
+		if b := bound(t, room.Tasks, "RLIMIT_NPROC of user 1000"); b.Used != 107 {
+			t.Errorf("the user's, outside too: %+v", b)
+		}
+	}
+	h.UID = 0
 	room = h.RoomFor("")
 	if slices.ContainsFunc(room.Tasks, func(b Bound) bool { return strings.HasPrefix(b.By, "RLIMIT") }) {
 		t.Errorf("root is held to RLIMIT_NPROC: %+v", room.Tasks)
-	}
-	if b := bound(t, room.Tasks, "kernel.pid_max"); b.Limit != 32768 {
-		t.Errorf("the namespace's own pid_max counts: %+v", b)
 	}
 }
 
