@@ -21,13 +21,18 @@ const always = "winemenubuilder.exe,winedbg.exe,mscoree,mshtml=d"
 // suppressed keeps a lean server from booting Windows' services.
 const suppressed = "wineboot.exe=d"
 
+// noSecondExec keeps Wine's loader from executing itself a second time, through a preloader. Where
+// there is none that is a hundred page faults for nothing (see startHumble for what a
+// preloader is there for). Wine sets it itself for that second time, so programs see no difference.
+const noSecondExec = "WINELOADERNOEXEC"
+
 // replaced are the variables of a program's environment that the guest sets,
 // or that lead out of the instance: the host's display among them.
 var replaced = []string{
 	"HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP", "PWD", "OLDPWD",
 	"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "PULSE_SERVER",
 	"XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME",
-	"WINEPREFIX", "WINESERVER", "WINELOADER", "WINEARCH", "WINEDLLPATH", "WINESERVERSOCKET", "WINEPRELOADRESERVE",
+	"WINEPREFIX", "WINESERVER", "WINELOADER", "WINEARCH", "WINEDLLPATH", "WINESERVERSOCKET", "WINEPRELOADRESERVE", noSecondExec,
 	"WINEDEBUG", "WINEDLLOVERRIDES",
 	"LC_ALL", "LC_CTYPE", "LANG",
 	"LD_PRELOAD", "LD_AUDIT",
@@ -70,7 +75,10 @@ func environ(w Install, h home, user string, lean bool, debug string, program, m
 		"WINEPREFIX="+h.prefix(), "WINESERVER="+w.Server, "WINELOADER="+w.Loader,
 		"WINEDLLOVERRIDES="+overrides, "WINEDEBUG="+debug,
 	)
-	env = append(env, locale(names)...)
+	if !w.Preloader {
+		env = append(env, noSecondExec+"=1")
+	}
+	env = append(env, locale(program, names)...)
 	if !slices.ContainsFunc(program, func(kv string) bool { return strings.HasPrefix(kv, "PATH=") }) {
 		env = append(env, "PATH=/usr/local/bin:/usr/bin:/bin")
 	}
@@ -84,7 +92,7 @@ func environ(w Install, h home, user string, lean bool, debug string, program, m
 
 // locale keeps the user's language and makes sure that the encoding is UTF-8:
 // in any other, Wine could not take every name and argument.
-func locale(names map[string]string) []string {
+func locale(program []string, names map[string]string) []string {
 	value := names["LC_ALL"]
 	if value == "" {
 		value = names["LC_CTYPE"]
@@ -93,7 +101,14 @@ func locale(names map[string]string) []string {
 		value = names["LANG"]
 	}
 	if upper := strings.ToUpper(value); !strings.Contains(upper, "UTF-8") && !strings.Contains(upper, "UTF8") {
-		return []string{"LC_ALL=C.UTF-8"}
+		// LC_ALL makes the C library open a file for each of its categories, at each start. The
+		// encoding alone is enough, unless the user has set one of the others.
+		if slices.ContainsFunc(program, func(kv string) bool {
+			return strings.HasPrefix(kv, "LC_") && !strings.HasPrefix(kv, "LC_ALL=") && !strings.HasPrefix(kv, "LC_CTYPE=")
+		}) {
+			return []string{"LC_ALL=C.UTF-8"}
+		}
+		return []string{"LC_CTYPE=C.UTF-8"}
 	}
 	var out []string
 	for _, n := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {

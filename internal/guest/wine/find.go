@@ -22,6 +22,8 @@ type Install struct {
 	DLLs    string // folder of the 64-bit builtin DLLs
 	Version string // as it tells it: "wine-8.0 (Debian 8.0~repack-4)"
 	Wine32  bool   // runs 32-bit programs too
+
+	Preloader bool // there is a preloader beside the loader, which wants to be started through it
 }
 
 // pairs are where loader and server lie below a Wine's root, the true binaries
@@ -122,6 +124,7 @@ func (w Install) ask(ctx context.Context, t *proc.Table) (Install, error) {
 	if !out.Exit.OK() || !strings.HasPrefix(w.Version, "wine-") {
 		return w, fmt.Errorf("%w: %s does not run here: %s", guest.ErrLacking, w.Loader, oneLine(out.Stderr))
 	}
+	w.Preloader = hasPreloader(w.Loader)
 	for _, d := range dllDirs {
 		dir := filepath.Join(filepath.Dir(w.Loader), d)
 		if _, err := os.Stat(filepath.Join(dir, "kernel32.dll")); err == nil {
@@ -131,6 +134,11 @@ func (w Install) ask(ctx context.Context, t *proc.Table) (Install, error) {
 		}
 	}
 	return w, fmt.Errorf("%w: %s is there, its DLLs are not (no x86_64-windows/kernel32.dll near it)", guest.ErrLacking, w.Loader)
+}
+
+func hasPreloader(loader string) bool {
+	dir := filepath.Dir(loader)
+	return exists(filepath.Join(dir, "wine64-preloader")) || exists(filepath.Join(dir, "wine-preloader"))
 }
 
 // runs32 reports whether 32-bit programs run: with the 32-bit half of Wine

@@ -89,9 +89,29 @@ func TestEnviron(t *testing.T) {
 			}
 		}
 	}
-	for _, l := range [][]string{nil, {"LANG=C"}, {"LANG=de_DE.UTF-8", "LC_ALL=POSIX"}, {"LANG=de_DE.ISO-8859-1"}} {
-		if env := environ(Install{}, "/h", "u", false, "-all", l, nil); !slices.Contains(env, "LC_ALL=C.UTF-8") {
-			t.Errorf("%q gives %q", l, env)
+	for _, tc := range []struct {
+		locale []string
+		want   string
+	}{
+		{nil, "LC_CTYPE=C.UTF-8"},
+		{[]string{"LANG=C"}, "LC_CTYPE=C.UTF-8"},
+		{[]string{"LANG=de_DE.UTF-8", "LC_ALL=POSIX"}, "LC_CTYPE=C.UTF-8"},
+		{[]string{"LANG=de_DE.ISO-8859-1"}, "LC_CTYPE=C.UTF-8"},
+		{[]string{"LANG=C", "LC_MESSAGES=de_DE.UTF-8"}, "LC_ALL=C.UTF-8"},
+		{[]string{"LANG=C.utf8"}, "LANG=C.utf8"},
+	} {
+		env := environ(Install{}, "/h", "u", false, "-all", tc.locale, nil)
+		got := slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+			return !strings.HasPrefix(kv, "LANG=") && !strings.HasPrefix(kv, "LC_ALL=") && !strings.HasPrefix(kv, "LC_CTYPE=")
+		})
+		if !slices.Equal(got, []string{tc.want}) {
+			t.Errorf("%q gives %q, not %s", tc.locale, got, tc.want)
+		}
+	}
+	for _, preloader := range []bool{false, true} {
+		env := environ(Install{Preloader: preloader}, "/h", "u", false, "-all", []string{"WINELOADERNOEXEC=0"}, nil)
+		if slices.Contains(env, "WINELOADERNOEXEC=1") == preloader || slices.Contains(env, "WINELOADERNOEXEC=0") {
+			t.Errorf("with a preloader %v: %q", preloader, env)
 		}
 	}
 	if full := environ(Install{}, "/h", "u", false, "-all", nil, nil); slices.ContainsFunc(full, func(s string) bool { return strings.Contains(s, suppressed) }) {

@@ -181,6 +181,7 @@ func imageWine(ctx context.Context, t *proc.Table, tree string, meta map[string]
 	if meta[metaCarried] != "" {
 		w := Install{Version: meta[metaWine], Wine32: meta[metaWine32] != ""}
 		w.Loader, w.Server, w.DLLs = filepath.Join(tree, meta[metaLoader]), filepath.Join(tree, meta[metaServer]), filepath.Join(tree, meta[metaDLLs])
+		w.Preloader = hasPreloader(w.Loader)
 		return w, nil
 	}
 	w, err := Install{Loader: meta[metaLoader], Server: meta[metaServer]}.ask(ctx, t)
