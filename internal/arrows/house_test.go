@@ -18,6 +18,7 @@ var house = map[string]string{
 	"internal/timeline": "spans of phases: merge, summarise, export; pure",
 	"internal/report":   "what a run's report says",
 	"internal/plot":     "figures",
+	"internal/bench":    "launch experiments: the same number of programs brought up in several ways",
 	"internal/config":   "settings and where they came from",
 	"internal/explain":  "what the codes of causes mean",
 	"internal/ui":       "how muster speaks: progress, messages, tables",
@@ -46,6 +47,7 @@ var house = map[string]string{
 
 	"internal/timeline/timelinetest": "made-up timelines for tests",
 
+	"examples/probe":       "source of the program that launches are measured with",
 	"internal/arrows":      "this test",
 	"internal/crashtest":   "kills what muster is made of, and looks at what is left",
 	"internal/clustertest": "drives the program on a real Slurm and a real Grid Engine",
@@ -110,6 +112,8 @@ var bans = []ban{
 		why: "a format does not know who reads it"},
 	{from: "internal/plan", to: []string{"internal/rundir"},
 		why: "the plan comes before the run directory"},
+	{from: "internal/bench", to: []string{"internal/run", "internal/agent", "internal/engine/...", "internal/guest/...", "internal/rundir"},
+		why: "it measures what a person calls, from outside"},
 	{from: "internal/proc", to: []string{"internal/rundir", "internal/run", "internal/agent", "internal/engine/...", "internal/guest/..."},
 		why: "proc knows processes, nothing of what they are for"},
 	{from: "internal/image", to: []string{"internal/guest/..."},

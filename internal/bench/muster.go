@@ -1,0 +1,147 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"muster/internal/job"
+	"muster/internal/proc"
+)
+
+// Muster is the contender that counts: muster launch, called as a person calls it.
+type Muster struct {
+	Label string // its Name
+	Limit int    // its Most
+	Table *proc.Table
+	Exe   string   // muster itself
+	Flags []string // of launch: --isolation, --engine, --state …
+	Env   []string
+	Dir   string // to run it in
+	Probe Probe
+	Nodes int  // instances are spread over so many at most; 0: this machine alone
+	Here  bool // the programs run on this machine, where /proc tells of them
+}
+
+// Probe is the program that is brought up.
+type Probe struct {
+	Path string
+	Name string // that the kernel knows it by
+	Word string // an argument that no other process has
+}
+
+func (p Probe) prey() Prey { return Prey{Name: p.Name, Word: p.Word} }
+
+// Name implements Contender.
+func (m *Muster) Name() string { return m.Label }
+
+// Most implements Contender.
+func (m *Muster) Most() int { return m.Limit }
+
+// Close implements Contender.
+func (m *Muster) Close() error { return nil }
+
+// Prepare launches one program, so that the image is built and what every launch
+// reads has been read once.
+func (m *Muster) Prepare(ctx context.Context, say func(string)) error {
+	say("a first launch, which builds the image where there is none")
+	_, err := m.Launch(ctx, 1)
+	return err
+}
+
+// launchResult is what muster launch --json ends with.
+type launchResult struct {
+	Version  int                `json:"version"`
+	Run      int                `json:"run"`
+	State    string             `json:"state"`
+	Programs int                `json:"programs"`
+	AliveMax int                `json:"alive_max"`
+	Seconds  float64            `json:"launch_seconds"`
+	Phases   map[string]float64 `json:"phases"`
+}
+
+// cancelTakes is how long an interrupted launch may take to take everything down.
+const cancelTakes = 90 * time.Second
+
+// goneTakes is how long processes may be seen after their launch has ended.
+const goneTakes = 20 * time.Second
+
+// Launch implements Contender.
+func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
+	s = Sample{Nodes: max(1, min(m.Nodes, n)), Source: FromMuster, Copies: true}
+	var watch *Watch
+	if m.Here {
+		if watch, err = NewWatch(m.Probe.prey(), n); err != nil {
+			return s, err
+		}
+	}
+	res, err := m.call(ctx, m.args(n))
+	if watch != nil {
+		patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneTakes)
+		defer cancel()
+		seen, ended := watch.End(patient)
+		if err == nil && ended != nil {
+			err = fmt.Errorf("waiting until all of the launch are gone: %w", ended)
+		}
+		s.Source, s.Alive, s.Memory, s.CPU, s.Down = FromProc, seen.Most, seen.Memory, seen.CPU, seen.Down
+	} else {
+		s.Alive = res.AliveMax
+	}
+	if err != nil {
+		return s, err
+	}
+	if res.State != string(job.Completed) {
+		return s, fmt.Errorf("run %d ended as %s with %d of %d alive at once", res.Run, res.State, res.AliveMax, n)
+	}
+	seconds := func(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
+	s.Launch = seconds(res.Seconds)
+	s.Copy = seconds(res.Phases["staged"] + res.Phases["cloned"])
+	return s, nil
+}
+
+// args are launch's. It holds long enough for the living to be counted.
+func (m *Muster) args(n int) []string {
+	hold := 2*time.Second + time.Duration(n)*time.Second/4000
+	args := []string{"launch", "-n", fmt.Sprint(n), "--hold", hold.Round(time.Second).String(), "--ready", "output:^alive ", "--json", "--progress", "none"}
+	args = append(args, m.Flags...)
+	if m.Nodes > 0 {
+		args = append(args, "--nodes", fmt.Sprint(min(m.Nodes, n)))
+	}
+	return append(args, "--", m.Probe.Path, "{index}", m.Probe.Word)
+}
+
+// call runs muster to its end.
+func (m *Muster) call(ctx context.Context, args []string) (res launchResult, err error) {
+	out, err := finish(ctx, m.Table, proc.Cmd{Path: m.Exe, Args: append([]string{m.Exe}, args...), Dir: m.Dir, Env: m.Env}, cancelTakes)
+	if err != nil {
+		return res, err
+	}
+	if json.Unmarshal(lastLine(out.Stdout), &res) != nil || res.Version == 0 {
+		return res, failure(args, out.Exit, out.Stderr)
+	}
+	return res, nil
+}
+
+// failure puts into one line why muster has not launched anything.
+func failure(args []string, exit job.Exit, stderr []byte) error {
+	text := strings.TrimPrefix(string(lastLine(bytes.TrimSpace(stderr))), "error: ")
+	for line := range strings.Lines(string(stderr)) {
+		if rest, ok := strings.CutPrefix(line, "error: "); ok {
+			text = strings.TrimSpace(rest)
+			break
+		}
+	}
+	if text == "" {
+		text = fmt.Sprintf("muster %s ended with exit code %d and said nothing", args[0], exit.Code)
+	}
+	return errors.New(text)
+}
+
+func lastLine(text []byte) []byte {
+	text = bytes.TrimSpace(text)
+	return text[bytes.LastIndexByte(text, '\n')+1:]
+}
