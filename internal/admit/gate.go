@@ -2,7 +2,6 @@ package admit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,10 +10,6 @@ import (
 	"muster/internal/node"
 	"muster/internal/ui/human"
 )
-
-// ErrFull means that the wave has all the programs that fit: hold them, take them
-// down, and call Next.
-var ErrFull = errors.New("the wave is full")
 
 // Refusal says that the programs cannot be alive at the same time here, with the
 // arithmetic (exit code 3).
@@ -146,7 +141,8 @@ func (g *Gate) Close() {
 }
 
 // Wait returns nil when one more program may be started; the caller then owes a
-// call of Up. Errors: ErrFull, *Refusal, ctx.Err(), or that the machine cannot be read.
+// call of Up when it is up, and of Gone when it has ended. While a wave is full it waits for the
+// next one. Errors: *Refusal, ctx.Err(), or that the machine cannot be read.
 func (g *Gate) Wait(ctx context.Context) error {
 	for {
 		g.mu.Lock()
@@ -171,9 +167,7 @@ func (g *Gate) pass() (bool, error) {
 		return false, g.refusal
 	case g.err != nil:
 		return false, g.err
-	case g.size > 0 && g.started >= g.size:
-		return false, ErrFull
-	case g.started >= g.allowed, !g.roomy():
+	case g.full(), g.started >= g.allowed, !g.roomy():
 		return false, nil
 	}
 	g.started++
@@ -187,17 +181,13 @@ func (g *Gate) roomy() bool {
 	return g.pressed < hardPressed && g.free >= coming*g.each.Memory
 }
 
-// Up says that a program that Wait let through is up, with its process; or, with 0,
-// that it did not come up.
+// Up says that a program that Wait let through is up, and which process it is.
 func (g *Gate) Up(pid int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.up++
-	if pid > 0 {
-		g.pids = append(g.pids, pid)
-		if len(g.pids) > samples {
-			g.pids = g.pids[1:]
-		}
+	if g.pids = append(g.pids, pid); len(g.pids) > samples {
+		g.pids = g.pids[1:]
 	}
 	if g.nextLook > 0 && g.up >= g.nextLook {
 		select {
@@ -207,14 +197,28 @@ func (g *Gate) Up(pid int) {
 	}
 }
 
-// Gone says that a program that was up has ended, and may be started anew: that
-// one passes Wait again.
-func (g *Gate) Gone() {
+// Gone says that a program that Wait let through has ended, or could not be started;
+// up: it was up.
+func (g *Gate) Gone(up bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.started, g.up, g.counted = max(0, g.started-1), max(0, g.up-1), max(0, g.counted-1)
+	g.started = max(0, g.started-1)
+	if up {
+		g.up = max(0, g.up-1)
+	}
+	g.counted = min(g.counted, g.started)
 	g.wake()
 }
+
+// WaveUp reports whether a wave has all the programs that fit, and they are up: hold them, take
+// them down, and call Next. Never without Options.Waves.
+func (g *Gate) WaveUp() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.full() && g.up >= g.started
+}
+
+func (g *Gate) full() bool { return g.size > 0 && g.started >= g.size }
 
 // Next begins another wave: everything of the one before is gone.
 func (g *Gate) Next() {
@@ -289,7 +293,7 @@ func (g *Gate) beat(p node.Pulse, up int) {
 	}
 	g.history = append(g.history, beatOf{now, g.started})
 	g.weigh(p.Memory)
-	waiting := g.started < g.allowed && (g.size == 0 || g.started < g.size)
+	waiting := g.started < g.allowed && !g.full()
 	switch {
 	case !waiting || g.roomy():
 		g.short = time.Time{}
