@@ -22,8 +22,8 @@ import (
 	"muster/internal/ui/human"
 )
 
-// doMap carries out muster map.
-func (a *app) doMap(cmd *cobra.Command, req run.Request, f mapFlags) error {
+// conduct carries out muster map and muster launch.
+func (a *app) conduct(cmd *cobra.Command, req run.Request, f runFlags) error {
 	var announced []string // when there is something wrong, that alone is said
 	c, err := a.conductor(func(line string) { announced = append(announced, line) })
 	if err != nil {
@@ -52,6 +52,9 @@ func (a *app) doMap(cmd *cobra.Command, req run.Request, f mapFlags) error {
 		r, err = c.Submit(ctx, prep)
 		return a.noSpace(err)
 	})
+	if err != nil && r != nil && req.Launch != nil {
+		return fmt.Errorf("run %d was begun, but not whole (muster cancel %d ends it, muster rm %d forgets it): %w", r.Number, r.Number, r.Number, err)
+	}
 	if err != nil && r != nil {
 		return fmt.Errorf("run %d was begun, but not whole (muster resume %d goes on with it, muster rm %d forgets it): %w", r.Number, r.Number, r.Number, err)
 	}
@@ -62,7 +65,7 @@ func (a *app) doMap(cmd *cobra.Command, req run.Request, f mapFlags) error {
 	o := followOptions{json: f.json, quiet: f.quiet, conduct: true}
 	if f.detach {
 		progress.Close()
-		return a.detached(r, o, f.hold)
+		return a.detached(r, o, f.held)
 	}
 	return a.follow(c, r, progress, o)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"unicode"
 
@@ -15,21 +14,18 @@ import (
 
 // mapFlags are the flags of map that are no settings.
 type mapFlags struct {
+	runFlags
 	mapper, input, input0, inputJSON, output string
-	np, distribution, apptype                string
+	distribution, apptype                    string
 	ndata                                    int
 	prefix, ext, delimiter, extSearch        string
 	subdir                                   bool
 	reducer, redargs, redout                 string
 	changeDepMode                            bool
 	tempdir                                  string
-	slots, slotsType                         int
-	options                                  []string
 	stdin, stdout                            bool
-	collect, drives                          []string
-	programDir, workdir                      string
-	force, detach, dryRun, json, quiet       bool
-	fresh, hold                              bool
+	collect                                  []string
+	hold                                     bool
 }
 
 // mapCommand maps a program over inputs. Every option of LLMapReduce is taken
@@ -64,7 +60,7 @@ this host is needed once it is submitted. Inside an allocation (salloc, qrsh, a 
 			if err != nil {
 				return err
 			}
-			return a.doMap(cmd, req, f)
+			return a.conduct(cmd, req, f.runFlags)
 		},
 	}
 	fl := cmd.Flags()
@@ -74,7 +70,7 @@ this host is needed once it is submitted. Inside an allocation (salloc, qrsh, a 
 	text(fl, &f.input0, "input0", "LIST", "", "list file whose entries end with NUL, taken as they are")
 	text(fl, &f.inputJSON, "input-json", "LIST", "", `list file of lines {"in":["a","b"],"out":"name"}`)
 	text(fl, &f.output, "output", "DIR", "", "folder of outputs")
-	text(fl, &f.np, "np", "N|[N,N,N]", "", "processes, or [nodes,processes per node,threads per process]")
+	f.addNP(fl, "processes, or [nodes,processes per node,threads per process]")
 	fl.IntVar(&f.ndata, "ndata", 0, "at most so many inputs per process")
 	text(fl, &f.distribution, "distribution", "WORD", "block", "how inputs are dealt: block, cyclic, or dynamic (nodes take the next ones as they finish)")
 	text(fl, &f.apptype, "apptype", "WORD", "siso", "siso: called once for each input; mimo: once per process, with a list file")
@@ -88,23 +84,13 @@ this host is needed once it is submitted. Inside an allocation (salloc, qrsh, a 
 	text(fl, &f.redout, "redout", "FILE", "", "the reducer's output (default llmapreduce.out)")
 	fl.BoolVar(&f.changeDepMode, "change-dep-mode", false, "reduce whatever the tasks' states (also --changeDepMode)")
 	text(fl, &f.tempdir, "tempdir", "DIR", "", "accepted for LLMapReduce; lists are kept in the run's folder with --keep")
-	fl.IntVar(&f.slots, "slots-per-task", 1, "slots per process, for the scheduler")
-	fl.IntVar(&f.slotsType, "slots-per-task-type", 1, "which processes that is for (1 map, 2 both, 3 reduce)")
-	fl.StringArrayVar(&f.options, "options", nil, "further options, passed to the scheduler as they are, after all others")
+	f.addScheduler(fl)
 	fl.BoolVar(&f.stdin, "stdin", false, "the input arrives on standard input, instead of an argument")
 	fl.BoolVar(&f.stdout, "stdout", false, "the output is what is written to standard output")
 	fl.StringArrayVar(&f.collect, "collect", nil, "keep what the program leaves in its work folder and matches, as OUT/NAME/")
-	fl.StringArrayVar(&f.drives, "drive", nil, "a further drive, LETTER=FOLDER (Wine)")
-	text(fl, &f.programDir, "program-dir", "DIR", "", "folder that goes with the program (default: the program's own)")
-	text(fl, &f.workdir, "workdir", "DIR", "", "folder to run in: private, here, or a folder (default: here; private under Wine and with --collect)")
-	fl.BoolVar(&f.force, "force", false, "run the program although it is likely to fail")
-	fl.BoolVar(&f.detach, "detach", false, "return as soon as the run is submitted")
-	fl.BoolVar(&f.fresh, "new", false, "submit to the scheduler, although this is inside an allocation")
+	f.addProgram(fl, "here; private under Wine and with --collect")
 	fl.BoolVar(&f.hold, "hold", false, "submit, and start nothing before muster release")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "print the plan, and do nothing")
-	fl.BoolVar(&f.json, "json", false, "print one JSON object at the end")
-	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print the run's number only")
-	fl.BoolVar(&f.quiet, "parsable", false, "as --quiet")
+	f.addOutcome(fl)
 	for _, name := range []string{
 		"engine", "nodes", "guest", "image", "wine", "boot", "isolation", "lanes", "mem", "timeout", "time", "retries", "max-fails",
 		"fail-on", "existing", "env", "max-log", "keep", "contain", "progress", "partition", "account", "qos", "constraint", "reservation",
@@ -170,46 +156,18 @@ func joinSwitches(args []string) []string {
 
 // mapRequest makes a request of flags and settings.
 func (a *app) mapRequest(f mapFlags, command []string) (r run.Request, err error) {
-	dir, err := os.Getwd()
-	if err != nil {
+	c := a.cfg
+	f.held = f.hold
+	if r, err = a.request(f.runFlags, command); err != nil {
 		return r, err
 	}
-	c := a.cfg
-	r = run.Request{
-		Argv: a.argv, Dir: dir, Mapper: f.mapper, Command: command,
-		Inputs: inputs.Options{
-			Dir: dir, Input: f.input, Input0: f.input0, InputJSON: f.inputJSON, Output: f.output,
-			ExtSearch: f.extSearch, Subdir: f.subdir, Prefix: f.prefix, Ext: f.ext, Delimiter: f.delimiter,
-			Collect: len(f.collect) > 0, Existing: job.Existing(c.Text("existing")),
-		},
-		NData:  f.ndata,
-		Engine: c.Text("engine"), Guest: c.Text("guest"), Image: c.Text("image"), Boot: c.Text("boot"), Wine: c.Text("wine"),
-		Force: f.force, Isolation: job.Isolation(c.Text("isolation")), Lanes: c.Count("lanes"),
-		Stdin: f.stdin, Stdout: f.stdout, Collect: f.collect, ProgramDir: f.programDir, WorkDir: f.workdir,
-		Env: c.Text("env"), Reducer: f.reducer, RedOut: f.redout, ReduceAny: f.changeDepMode,
-		Timeout: c.Duration("timeout"), Time: c.Duration("time"), Mem: c.Memory("mem"), Retries: c.Count("retries"),
-		MaxFails: c.Count("max-fails"), MaxLog: c.Memory("max-log"), Keep: c.Switch("keep"), TempDir: f.tempdir,
-		Nodes: c.Count("nodes"), New: f.fresh, Hold: f.hold, Stage: c.Text("stage"), StageLimit: c.Memory("stage-limit"),
-		Warn: c.Duration("warn"), TaskTime: c.Duration("time-request"), Requeue: c.Switch("requeue"), Timing: c.Text("timing"),
-		Scheduler: job.Resource{
-			Partition: c.Text("partition"), Account: c.Text("account"), QOS: c.Text("qos"), Constraint: c.Text("constraint"),
-			Reservation: c.Text("reservation"), CPUType: c.Text("cpu-type"), GPUs: c.Text("gpus"), Exclusive: c.Switch("exclusive"),
-			Nice: c.Count("nice"), Priority: c.Text("priority"), SlotsPer: f.slots, SlotsType: f.slotsType,
-		},
-	}
-	if v, _ := c.Value("engine"); v.Source.Kind == "file" {
-		// What stands in a file gives way to the allocation that the command is in.
-		r.Engine, r.Fallback = "auto", v.Text
-	}
-	for _, words := range f.options {
-		more, err := job.SplitWords(words)
-		if err != nil {
-			return r, job.BadInputf("--options: %w", err)
-		}
-		r.Scheduler.Options = append(r.Scheduler.Options, more...)
-	}
-	if v, ok := c.Value("fail-on"); ok {
-		r.FailOn = v.Text
+	r.Mapper, r.NData, r.Lanes, r.Retries = f.mapper, f.ndata, c.Count("lanes"), c.Count("retries")
+	r.Stdin, r.Stdout, r.Collect, r.TempDir = f.stdin, f.stdout, f.collect, f.tempdir
+	r.Reducer, r.RedOut, r.ReduceAny, r.TaskTime = f.reducer, f.redout, f.changeDepMode, c.Duration("time-request")
+	r.Inputs = inputs.Options{
+		Dir: r.Dir, Input: f.input, Input0: f.input0, InputJSON: f.inputJSON, Output: f.output,
+		ExtSearch: f.extSearch, Subdir: f.subdir, Prefix: f.prefix, Ext: f.ext, Delimiter: f.delimiter,
+		Collect: len(f.collect) > 0, Existing: job.Existing(c.Text("existing")),
 	}
 	if strings.HasSuffix(a.argv[0], "LLMapReduce") {
 		// As published, outputs that are there already are written anew.
@@ -223,39 +181,10 @@ func (a *app) mapRequest(f mapFlags, command []string) (r run.Request, err error
 	if r.Distribution, err = job.ParseDistribution(f.distribution); err != nil {
 		return r, err
 	}
-	if f.np != "" {
-		if r.NP, err = job.ParseNP(f.np); err != nil {
-			return r, err
-		}
-	}
 	if f.redargs != "" {
 		if r.RedArgs, err = job.SplitWords(f.redargs); err != nil {
 			return r, job.BadInputf("--redargs: %w", err)
 		}
 	}
-	r.Drives, err = drives(f.drives)
-	return r, err
-}
-
-// drives reads --drive.
-func drives(words []string) (map[string]string, error) {
-	if len(words) == 0 {
-		return nil, nil
-	}
-	m := map[string]string{}
-	for _, w := range words {
-		letter, dir, ok := strings.Cut(w, "=")
-		letter = strings.ToLower(strings.TrimSuffix(letter, ":"))
-		if !ok || len(letter) != 1 || letter[0] < 'a' || letter[0] > 'z' || dir == "" {
-			return nil, job.BadInputf("--drive %q: write LETTER=FOLDER, such as z=/", w)
-		}
-		if strings.Contains("ciowpr", letter) {
-			return nil, job.BadInputf("--drive %s: muster uses %s: itself; take another letter", w, letter)
-		}
-		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-			return nil, job.BadInputf("--drive %s: %s is not a folder", w, dir)
-		}
-		m[letter] = dir
-	}
-	return m, nil
+	return r, nil
 }

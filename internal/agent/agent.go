@@ -54,37 +54,38 @@ type Config struct {
 // agent is one incarnation at work.
 type agent struct {
 	Config
-	run      *rundir.Run
-	spec     job.Spec
-	tasks    []job.Task
-	share    rundir.Share
-	args     *template.Template // nil without a template
-	env      []string           // of programs
-	token    string
-	machine  string            // its own name
-	own      rundir.Submission // the one that it belongs to
-	table    *proc.Table
-	guest    guest.Guest
-	traits   guest.Traits
-	node     guest.Node
-	staged   Staged
-	folders  guest.Folders
-	inputs   *folders // below folders.In
-	works    *folders // below folders.Work
-	journal  *rundir.Journal
-	stream   *rundir.Stream
-	outputs  *rundir.Publisher // nil when the run has no outputs
-	queue    *queue
-	dealer   *dealer // nil when the share is the agent's own
-	shelf    *shelf  // of instances
-	timing   *timing
-	publish  *publishing
-	heart    *rundir.Heart
-	requests *rundir.Requests
-	gone     time.Time // since when the run's folder is out of sight; zero: it is not
-	pause    *pause
-	stills   sync.Mutex // held while processes are stopped or continued
-	time     *walltime
+	run       *rundir.Run
+	spec      job.Spec
+	tasks     []job.Task
+	share     rundir.Share
+	args      *template.Template // nil without a template
+	env       []string           // of programs
+	token     string
+	machine   string            // its own name
+	own       rundir.Submission // the one that it belongs to
+	table     *proc.Table
+	guest     guest.Guest
+	traits    guest.Traits
+	node      guest.Node
+	staged    Staged
+	folders   guest.Folders
+	inputs    *folders // below folders.In
+	works     *folders // below folders.Work
+	journal   *rundir.Journal
+	stream    *rundir.Stream
+	outputs   *rundir.Publisher // nil when the run has no outputs
+	queue     *queue
+	dealer    *dealer    // nil when the share is the agent's own
+	shelf     *shelf     // of instances
+	launching *launching // nil when the run is a map
+	timing    *timing
+	publish   *publishing
+	heart     *rundir.Heart
+	requests  *rundir.Requests
+	gone      time.Time // since when the run's folder is out of sight; zero: it is not
+	pause     *pause
+	stills    sync.Mutex // held while processes are stopped or continued
+	time      *walltime
 
 	superseded atomic.Bool // a younger twin has taken over: nothing is published any more
 	unfinished atomic.Bool // something that was begun, or was taken from the queue, was left undone
@@ -351,7 +352,10 @@ func (a *agent) begin(began time.Time) error {
 	a.pause = newPause()
 	a.shelf = newShelf(a)
 	a.publish = newPublishing(a)
-	return nil
+	if a.spec.Launch != nil {
+		a.launching, err = newLaunching(a)
+	}
+	return err
 }
 
 // takeStock finds out what earlier incarnations have done, and makes the queue of
@@ -404,7 +408,16 @@ func (a *agent) health(err error) {
 
 func (a *agent) afterGroup() { a.publish.afterGroup() }
 
-// serve runs the lanes until the queue is empty or ctx ends, and says why it
+// lanes runs the lanes until the queue is empty or ctx ends.
+func (a *agent) lanes(ctx context.Context) error {
+	var lanes errgroup.Group
+	for n := range a.share.Lanes {
+		lanes.Go(func() error { return newLane(a, n).run(ctx) })
+	}
+	return lanes.Wait()
+}
+
+// serve does the agent's work until it is done or ctx ends, and says why it
 // ended.
 func (a *agent) serve(ctx context.Context, unready error) (why string, err error) {
 	if unready != nil {
@@ -412,11 +425,11 @@ func (a *agent) serve(ctx context.Context, unready error) (why string, err error
 		return unready.Error(), unready
 	}
 	stopWatching := a.watch(ctx, a.watchTime, a.dealer.run)
-	var lanes errgroup.Group
-	for n := range a.share.Lanes {
-		lanes.Go(func() error { return newLane(a, n).run(ctx) })
+	crew := a.lanes
+	if a.launching != nil {
+		crew = a.launch
 	}
-	err = lanes.Wait()
+	err = crew(ctx)
 	a.publish.close()
 	stopWatching()
 	// Cancelled or not, what was opened is closed.

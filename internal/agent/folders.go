@@ -22,10 +22,17 @@ type folders struct {
 }
 
 func newFolders(dir string) (*folders, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the agent's folders: %w", err)
+	if err := makeDir(dir); err != nil {
+		return nil, err
 	}
 	return &folders{dir: dir}, nil
+}
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the agent's folders: %w", err)
+	}
+	return nil
 }
 
 // take returns an empty folder of that name.

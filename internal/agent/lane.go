@@ -280,13 +280,13 @@ func (l *lane) await(ctx context.Context, p guest.Process, c *call) job.Exit {
 			return e
 		case !givenUp: // no wait would tell
 			l.a.note("waiting for the program of %s: %v", l.a.label(c), err)
-			e = l.end(p)
+			e = l.a.endProgram(p)
 			e.Cause, e.Detail = job.CauseInternal, "nothing could be learned of its end: "+firstLine(err)
 			return e
 		case ctx.Err() != nil:
-			return cut(ctx, l.end(p))
+			return cut(ctx, l.a.endProgram(p))
 		case limit > 0 && l.a.pause.running() >= limit:
-			e = l.end(p)
+			e = l.a.endProgram(p)
 			e.Cause, e.Detail = job.CauseTimeout, "ran longer than "+l.a.spec.Timeout.String()
 			return e
 		}
@@ -297,9 +297,12 @@ func (l *lane) await(ctx context.Context, p guest.Process, c *call) job.Exit {
 }
 
 // cut is the end of a program that ctx, which is over, has ended.
-func cut(ctx context.Context, e job.Exit) job.Exit {
+func cut(ctx context.Context, e job.Exit) job.Exit { return cutBy(context.Cause(ctx), e) }
+
+// cutBy is the end of a program that was ended because of cause.
+func cutBy(cause error, e job.Exit) job.Exit {
 	e.Cause, e.Detail = job.CauseCancelled, "cancelled while it was running"
-	switch cause := context.Cause(ctx); {
+	switch {
 	case errors.Is(cause, errTaskCancelled), errors.Is(cause, errRunCancelled):
 		e.Detail = cause.Error()
 	case errors.Is(cause, errGivenBack):
@@ -336,24 +339,24 @@ func (a *agent) start(ctx context.Context, inst guest.Instance, c guest.Command)
 	return inst.Start(ctx, c)
 }
 
-// end asks a program to end, and ends it by force after the grace.
-func (l *lane) end(p guest.Process) job.Exit {
+// endProgram asks a program to end, and ends it by force after the grace.
+func (a *agent) endProgram(p guest.Process) job.Exit {
 	ctx, done := context.WithTimeout(context.Background(), grace)
 	defer done()
-	if l.a.pause.isOn() {
+	if a.pause.isOn() {
 		done() // it cannot hear
 	}
 	if err := p.Terminate(ctx); err != nil {
-		l.a.Log.Warn("asking a program to end", "err", err)
+		a.Log.Warn("asking a program to end", "err", err)
 	} else if e, err := p.Wait(ctx); err == nil {
 		return e
 	}
 	if err := p.Control(context.Background(), job.OpCancel); err != nil {
-		l.a.Log.Error("ending a program", "err", err)
+		a.Log.Error("ending a program", "err", err)
 	}
 	e, err := p.Wait(context.Background())
 	if err != nil {
-		l.a.Log.Error("waiting for a program", "err", err)
+		a.Log.Error("waiting for a program", "err", err)
 	}
 	return e
 }

@@ -93,7 +93,11 @@ func (a *agent) cancel(r rundir.Request) {
 		return
 	}
 	for t := range r.Tasks.All() {
-		if a.queue.drop(t) {
+		waiting := a.queue.drop(t)
+		if a.launching != nil {
+			a.launching.drop(t, waiting)
+		}
+		if waiting {
 			a.tellCancelled(t)
 			continue
 		}
@@ -113,6 +117,9 @@ func (a *agent) endCalls(cause error) {
 		cancel(cause)
 	}
 	a.mu.Unlock()
+	if a.launching != nil {
+		a.launching.finish(cause)
+	}
 	a.release()
 }
 

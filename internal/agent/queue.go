@@ -258,6 +258,19 @@ func (q *queue) isDropped(task int) bool {
 	return q.dropped[task]
 }
 
+// count is how many calls there are to be run.
+func (q *queue) count() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.ready) + len(q.again)
+	for _, call := range q.calls[q.first:] {
+		if slices.ContainsFunc(call, func(t int) bool { done, _ := q.done(t); return !done && !q.dropped[t] }) {
+			n++
+		}
+	}
+	return n
+}
+
 // left reports whether there are calls that nobody has been given and that are to
 // be run, or may yet be added.
 func (q *queue) left() bool {

@@ -47,13 +47,29 @@ func newShelf(a *agent) *shelf {
 	if a.spec.Isolation == job.IsolateNode {
 		n := 1
 		if per := a.traits.PerInstance; per > 0 {
-			n = (a.share.Lanes + per - 1) / per
+			n = (a.together() + per - 1) / per
 		}
 		for k := range n {
 			s.shared = append(s.shared, &slot{name: fmt.Sprintf("node%d", k), lane: -1})
 		}
 	}
 	return s
+}
+
+// together is how many programs the node has at the same time.
+func (a *agent) together() int {
+	if a.spec.Launch != nil {
+		return len(a.share.Calls)
+	}
+	return a.share.Lanes
+}
+
+// programs is how many programs an instance has at the same time.
+func (s *shelf) programs() int {
+	if n := len(s.shared); n > 0 {
+		return (s.a.together() + n - 1) / n
+	}
+	return 1
 }
 
 // slotOf is the slot that a lane uses.
@@ -129,7 +145,7 @@ func (s *shelf) open(ctx context.Context, name string, lane int, cpus []int) (*i
 	_, err := s.watched(inst, func() (guest.Instance, error) {
 		return a.guest.Open(ctx, guest.Place{
 			ID: inst.id, Dir: inst.dir, Temp: inst.temp, Node: a.node, Folders: a.folders, Drives: a.spec.Drives, CPUs: cpus, Events: ev,
-			Env: []string{inst.mark(a.token)},
+			Env: []string{inst.mark(a.token)}, Programs: s.programs(),
 		})
 	})
 	if err != nil {
@@ -181,6 +197,18 @@ func (s *shelf) standing() (open []guest.Instance, comingUp []string) {
 		}
 	}
 	return open, comingUp
+}
+
+// all lists the open instances.
+func (s *shelf) all() (open []*instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for inst, up := range s.live {
+		if up {
+			open = append(open, inst)
+		}
+	}
+	return open
 }
 
 // remove removes the instance's folders, which are empty.

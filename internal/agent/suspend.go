@@ -5,6 +5,7 @@ import (
 	"errors"
 	"syscall"
 
+	"muster/internal/guest"
 	"muster/internal/job"
 	"muster/internal/proc"
 	"muster/internal/rundir"
@@ -44,7 +45,7 @@ func (a *agent) still() {
 	live, opening := a.shelf.standing()
 	var errs []error
 	for _, inst := range live {
-		errs = append(errs, inst.Control(context.Background(), job.OpSuspend))
+		errs = append(errs, a.controlInstance(inst, job.OpSuspend))
 	}
 	// What has wiped its environment is nobody's by its marks, and yet below this agent.
 	var comingUp []func(proc.Info) bool
@@ -75,12 +76,22 @@ func (a *agent) release() {
 	live, _ := a.shelf.standing()
 	var errs []error
 	for _, inst := range live {
-		errs = append(errs, inst.Control(context.Background(), job.OpContinue))
+		errs = append(errs, a.controlInstance(inst, job.OpContinue))
 	}
 	errs = append(errs, a.table.SignalAll(func(proc.Info) bool { return true }, syscall.SIGCONT))
 	if err := errors.Join(errs...); err != nil {
 		a.Log.Error("continuing", "err", err)
 	}
+}
+
+// controlInstance stops or continues an instance through its driver. The thousands of
+// a launch are met together, with everything below this agent: each driver would look through all
+// processes for its own.
+func (a *agent) controlInstance(inst guest.Instance, op job.Op) error {
+	if a.launching != nil && len(a.shelf.shared) == 0 {
+		return nil
+	}
+	return inst.Control(context.Background(), op)
 }
 
 func (a *agent) tellPause(how string) {

@@ -61,6 +61,10 @@ type Traits struct {
 	// are best kept on one lane's CPUs, where a round trip wakes no other core.
 	Pin bool
 
+	// Hears: programs hear a request to end (Process.Terminate), and to ask one of them costs a
+	// system call. Without it, many programs are best ended by force.
+	Hears bool
+
 	// PerInstance bounds how many programs one instance of isolation node should
 	// run at once; 0: no bound.
 	PerInstance int
@@ -165,9 +169,21 @@ type Command struct {
 	Env     []string // NAME=VALUE; the program's whole environment but for what the guest itself needs
 	CPUs    []int    // nil: the instance's
 
+	// Ended, if not nil, is called once when the program's first process has ended, from when
+	// on Wait does not wait. It must not wait for anything itself, and may come before Start returns.
+	Ended func()
+
 	// Streams. The caller opens and closes them. They are files, never pipes:
 	// servers that inherit a pipe keep it open for ever.
 	Stdin, Stdout, Stderr *os.File
+}
+
+// Readier is a Process whose program does not run yet when Start returns: something else of
+// the guest's has to load it first.
+type Readier interface {
+	// Ready reports, at little cost and without waiting, whether the program's own code runs, or
+	// has run. Once true it stays so.
+	Ready() bool
 }
 
 // Process is a program that was started in an instance.

@@ -35,6 +35,10 @@ type Cmd struct {
 	// Streams; nil is /dev/null. The caller closes its own ends.
 	Stdin, Stdout, Stderr *os.File
 
+	// Ended, if not nil, is called once when the process has ended, by whoever collects all
+	// exits: it must wait for nothing, and may come before Start returns.
+	Ended func()
+
 	CPUs        []int          // CPUs to run on; nil: as this process
 	Limits      []Limit        // resource limits, set before the program runs
 	DeathSignal syscall.Signal // sent when the *thread* that calls Start ends; see StartLocked
@@ -76,6 +80,7 @@ type Child struct {
 	table *Table
 	pid   int
 	env   []string
+	ended func() // may be nil
 	done  chan struct{}
 	res   result // valid once done is closed
 }
@@ -205,7 +210,8 @@ func (t *Table) reap() {
 			return
 		}
 		r.at = time.Now()
-		if c := t.children[pid]; c != nil {
+		c := t.children[pid]
+		if c != nil {
 			delete(t.children, pid)
 			c.res = r
 			close(c.done)
@@ -214,6 +220,9 @@ func (t *Table) reap() {
 			t.early[pid] = r
 		}
 		t.mu.Unlock()
+		if c != nil && c.ended != nil {
+			c.ended()
+		}
 	}
 }
 
@@ -310,13 +319,26 @@ func (t *Table) start(c Cmd) (*Child, error) {
 	default:
 	}
 
+	child, over := t.enter(c, number, pid, err == nil)
+	if err != nil {
+		return nil, startError(c, err)
+	}
+	if over && c.Ended != nil {
+		c.Ended()
+	}
+	return child, nil
+}
+
+// enter takes the child of a Start that is over into the table. over: it has ended
+// already.
+func (t *Table) enter(c Cmd, number uint64, pid int, started bool) (child *Child, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.inflight, number)
-	var child *Child
-	if err == nil {
-		child = &Child{table: t, pid: pid, env: c.Env, done: make(chan struct{})}
-		if r, ended := t.early[pid]; ended && r.begun >= number {
+	if started {
+		child = &Child{table: t, pid: pid, env: c.Env, ended: c.Ended, done: make(chan struct{})}
+		r, ended := t.early[pid]
+		if over = ended && r.begun >= number; over {
 			child.res = r
 			close(child.done)
 		} else {
@@ -324,10 +346,7 @@ func (t *Table) start(c Cmd) (*Child, error) {
 		}
 	}
 	t.forget()
-	if err != nil {
-		return nil, startError(c, err)
-	}
-	return child, nil
+	return child, over
 }
 
 // forget drops the early exits that no Start under way can be meant by: an

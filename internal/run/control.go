@@ -108,6 +108,9 @@ func (c *Conductor) Resume(ctx context.Context, r *rundir.Run, failed bool) (*Pr
 	if stand.Deaf != nil {
 		return nil, stand.Deaf
 	}
+	if spec := stand.Snapshot.Spec; spec.Launch != nil {
+		return nil, job.BadInputf("run %d is a launch, whose programs are to be alive together: it is begun anew, with %s", r.Number, job.QuoteWords(spec.Argv))
+	}
 	if !stand.Ended {
 		return nil, job.BadInputf("run %d is %s; muster wait %d follows it, muster cancel %d ends it", r.Number, stand.State, r.Number, r.Number)
 	}

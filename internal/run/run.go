@@ -37,6 +37,8 @@ type Request struct {
 	Argv []string // muster's own command line
 	Dir  string   // folder that it was given in
 
+	Launch *job.Launch // muster launch; nil: a map
+
 	Mapper  string         // --mapper; or:
 	Command []string       // what stood after "--"
 	Inputs  inputs.Options // everything about inputs and the names of outputs

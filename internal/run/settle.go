@@ -33,7 +33,7 @@ func (c *Conductor) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 		Nodes: r.Nodes, Stage: r.Stage, StageLimit: r.StageLimit, TaskTime: r.TaskTime, Requeue: r.Requeue,
 		Timeout: r.Timeout, Time: r.Time, Warn: warning(r), Mem: r.Mem, Retries: r.Retries, MaxFails: r.MaxFails,
 		FailOn: r.FailOn, MaxLog: r.MaxLog, ReduceAny: r.ReduceAny, Keep: r.Keep, TempDir: r.TempDir,
-		Existing: r.Inputs.Existing, Scheduler: r.Scheduler, Threads: r.NP.Threads, Timing: r.Timing,
+		Launch: r.Launch, Existing: r.Inputs.Existing, Scheduler: r.Scheduler, Threads: r.NP.Threads, Timing: r.Timing,
 	}
 	if s.MaxLog == 0 {
 		s.MaxLog = DefaultMaxLog
@@ -45,20 +45,11 @@ func (c *Conductor) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 	if err := c.chooseGuest(p, r); err != nil {
 		return nil, err
 	}
-	found, err := inputs.Read(ctx, r.Inputs)
-	if err != nil {
-		return nil, err
+	settle := c.inputs
+	if r.Launch != nil {
+		settle = c.programs
 	}
-	s.Input, s.Output, s.Tasks = found.Input, found.Output, len(found.Tasks)
-	p.Tasks, p.Present = found.Tasks, found.Present
-	if err := command(p, r, args); err != nil {
-		return nil, err
-	}
-	p.Tasks = inputs.ApplyAliases(p.Tasks, p.Front.Aliases(s.Program))
-	if len(s.Collect) > 0 {
-		shortenFolders(p.Tasks)
-	}
-	if err := c.reducer(p, r); err != nil {
+	if err := settle(ctx, p, r, args); err != nil {
 		return nil, err
 	}
 	if _, err := programEnv(c.Environ, r.Env); err != nil {
@@ -79,12 +70,33 @@ func (c *Conductor) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 	return p, c.check(ctx, p)
 }
 
+// inputs settles what a map's tasks are, and how the program is called for them.
+func (c *Conductor) inputs(ctx context.Context, p *Prepared, r Request, args []string) error {
+	s := &p.Spec
+	found, err := inputs.Read(ctx, r.Inputs)
+	if err != nil {
+		return err
+	}
+	s.Input, s.Output, s.Tasks = found.Input, found.Output, len(found.Tasks)
+	p.Tasks, p.Present = found.Tasks, found.Present
+	if err := command(p, r, args); err != nil {
+		return err
+	}
+	p.Tasks = inputs.ApplyAliases(p.Tasks, p.Front.Aliases(s.Program))
+	if len(s.Collect) > 0 {
+		shortenFolders(p.Tasks)
+	}
+	return c.reducer(p, r)
+}
+
 // program finds the program and its fixed arguments.
 func (c *Conductor) program(p *Prepared, r Request) (args []string, err error) {
 	word := r.Mapper
 	switch {
 	case r.Mapper != "" && len(r.Command) > 0:
 		return nil, job.BadInputf("the program is given twice: --mapper %s, and %s after --", r.Mapper, r.Command[0])
+	case r.Launch != nil && len(r.Command) == 0:
+		return nil, job.BadInputf("no program: give a command after --, such as: muster launch -n 100 -- ./sim")
 	case r.Mapper == "" && len(r.Command) == 0:
 		return nil, job.BadInputf("no program: give --mapper PROGRAM, or a command after --, such as: muster map --input in --output out -- ./sim {in} {out}")
 	case r.Mapper == "":
@@ -245,7 +257,7 @@ func workDir(p *Prepared, r Request) string {
 	case job.PrivateWork:
 		return job.PrivateWork
 	case "":
-		if len(p.Spec.Collect) > 0 || p.Spec.Guest != "native" {
+		if len(p.Spec.Collect) > 0 || p.Spec.Guest != "native" || r.Launch != nil && r.Launch.Ready.How == job.ReadyFile {
 			return job.PrivateWork
 		}
 		return r.Dir
@@ -319,7 +331,7 @@ func (c *Conductor) check(ctx context.Context, p *Prepared) (err error) {
 		p.Spec.Boot = p.Verdict.Boot
 		c.tell("boot %s: %s", p.Verdict.Boot, p.Verdict.Why)
 	}
-	if p.Verdict.Waits && p.Spec.Timeout == 0 {
+	if p.Verdict.Waits && p.Spec.Timeout == 0 && p.Spec.Launch == nil {
 		c.tell("%s can open windows: one that waits for an answer would wait for ever, for nobody sees it; --timeout ends it", p.Spec.Name)
 	}
 	if p.Spec.Reducer != "" {

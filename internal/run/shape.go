@@ -54,6 +54,10 @@ func (c *Conductor) shape(ctx context.Context, p *Prepared, r Request) (err erro
 			return err
 		}
 	}
+	if s.Launch != nil {
+		p.Plan, err = plan.Launch(plan.Request{Spec: *s, Nodes: nodesOf(*s, info), CPUs: info.CPUs})
+		return err
+	}
 	if s.Lanes, err = c.lanes(*s, r, info); err != nil {
 		return err
 	}
@@ -142,9 +146,13 @@ func demand(s job.Spec, kind rundir.SubmissionKind, elements []plan.Element, cpu
 		}
 		return a
 	}
-	lanes := 1
+	lanes, programs := 1, 1
 	for _, e := range elements {
 		lanes = max(lanes, e.Lanes)
+		programs = max(programs, len(e.Calls))
+	}
+	if s.Launch == nil {
+		programs = lanes // at a time
 	}
 	a.Warn = s.Warn
 	a.CPUs = lanes * cpusPerLane(s)
@@ -152,7 +160,10 @@ func demand(s job.Spec, kind rundir.SubmissionKind, elements []plan.Element, cpu
 		a.CPUs = min(a.CPUs, cpus) // more lanes than CPUs share them
 	}
 	if s.Mem > 0 {
-		a.Mem = int64(lanes)*s.Mem + agentMemory(s.Tasks)
+		a.Mem = int64(programs)*s.Mem + agentMemory(s.Tasks)
+	}
+	if s.Launch != nil {
+		a.Spread = true // the plan counts on a node for each element
 	}
 	if s.NP.Triple { // whole nodes, as published
 		a.Spread, a.Resource.Exclusive = true, true

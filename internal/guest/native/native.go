@@ -30,7 +30,7 @@ func New(table *proc.Table) *Guest { return &Guest{table} }
 // Traits implements guest.Guest.
 func (g *Guest) Traits() guest.Traits {
 	// The smallest static program.
-	return guest.Traits{Name: "native", Program: guest.Load{Memory: 64 << 10, Tasks: 1, Open: 3}}
+	return guest.Traits{Name: "native", Hears: true, Program: guest.Load{Memory: 64 << 10, Tasks: 1, Open: 3}}
 }
 
 // Prepare implements guest.Guest. There is nothing to prepare.
@@ -78,7 +78,7 @@ func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, e
 		Path: c.Program, Args: append([]string{c.Program}, c.Args...), Dir: c.Dir,
 		Env:   i.env(c.Env),
 		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
-		CPUs: cpus,
+		CPUs: cpus, Ended: c.Ended,
 	})
 	if err != nil {
 		return nil, err

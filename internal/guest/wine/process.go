@@ -49,7 +49,7 @@ func (i *instance) startOn(s *server, c guest.Command) (*process, error) {
 	p.child, err = startHumble(i.guest.table, proc.Cmd{
 		Path: path, Args: argv, Dir: c.Dir, Env: append(env, p.mark),
 		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
-		CPUs: cpus, Limits: noCore,
+		CPUs: cpus, Limits: noCore, Ended: c.Ended,
 	})
 	if err != nil {
 		p.stderr.Close()

@@ -1,0 +1,125 @@
+package agent
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"muster/internal/rundir"
+)
+
+// meeting is how far the launch is on this node, and how the elements of a launch come
+// together: each leaves a file in the run directory when all its programs are up, and looks for those
+// of the others. The hold begins when all are there.
+//
+//	starting ──all of this node are up──▶ waiting ──those of all nodes are──▶ holding ──▶ finish
+//
+// But for met it belongs to tend.
+type meeting struct {
+	state     meetingState
+	met       atomic.Bool   // all elements' programs are up
+	since     time.Duration // when the hold began, by the clock that stands while the agent is suspended
+	nextReady time.Time     // when to look next whether programs are ready
+}
+
+type meetingState int
+
+const (
+	meetStarting meetingState = iota
+	meetWaiting
+	meetHolding
+)
+
+// How often an agent looks whether the programs of all elements are up.
+const (
+	meetFirst = 200 * time.Millisecond
+	meetMost  = 2 * time.Second
+)
+
+// advance brings the launch to its next step when it is time for it.
+func (l *launching) advance(ctx context.Context) {
+	m := &l.meeting
+	if m.state == meetStarting && l.allUp() {
+		l.step(rundir.StepUp, l.taken())
+		m.state = meetWaiting
+		if l.a.own.Elements > 1 {
+			go l.meet(ctx) // the run directory may hang; it ends with ctx, or with the meeting
+		} else {
+			m.met.Store(true)
+		}
+	}
+	if m.state == meetWaiting && m.met.Load() {
+		l.step(rundir.StepHold, 0)
+		m.state, m.since = meetHolding, l.a.pause.running()
+	}
+	if m.state == meetHolding && l.want.Hold != nil && l.a.pause.running()-m.since >= *l.want.Hold {
+		l.finish(nil)
+	}
+}
+
+// allUp reports whether every program of this node is alive, or has ended for good.
+func (l *launching) allUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.missing <= 0
+}
+
+// meet tells the other elements that all programs of this one are up, and waits
+// until they all have said so.
+func (l *launching) meet(ctx context.Context) {
+	a := l.a
+	told := false
+	for wait := meetFirst; ; wait = min(wait*3/2, meetMost) {
+		if !told {
+			err := a.run.TellUp(a.journal.ID())
+			if told = err == nil; !told {
+				a.Log.Warn("a launch's elements meet", "err", err)
+			}
+		}
+		up, err := a.run.UpElements(a.Generation)
+		switch {
+		case err != nil:
+			a.Log.Warn("a launch's elements meet", "err", err)
+		case told && len(up) >= a.own.Elements:
+			l.meeting.met.Store(true)
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-l.over:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// taken is how much memory the launch has taken on this node so far; 0: not known.
+func (l *launching) taken() int64 {
+	free := freeMemory()
+	if l.free == 0 || free == 0 {
+		return 0
+	}
+	return max(l.free-free, 0)
+}
+
+// freeMemory is what the kernel says can be had without swapping (MemAvailable in
+// proc_meminfo(5)); 0: it does not say.
+func freeMemory() int64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			if err == nil {
+				return kib << 10
+			}
+		}
+	}
+	return 0
+}
