@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"muster/internal/job"
@@ -16,7 +17,7 @@ import (
 func (a *app) verdict(r *rundir.Run, s *run.Standing, cancelled bool, o followOptions) error {
 	switch {
 	case o.json:
-		if err := a.printJSON(mapResult(r, s)); err != nil {
+		if err := a.printResult(r, s); err != nil {
 			return err
 		}
 	case o.quiet:
@@ -67,6 +68,49 @@ func mapResult(r *rundir.Run, s *run.Standing) result {
 		res.Reduced = s.Snapshot.Spec.ReducerOut
 	}
 	return res
+}
+
+// launchResult is what launch --json prints at the end, and wait --json for a launch.
+type launchResult struct {
+	Version       int                `json:"version"`
+	Run           int                `json:"run"`
+	State         job.State          `json:"state"`
+	Reason        string             `json:"reason,omitempty"`
+	Programs      int                `json:"programs"`
+	Instances     int                `json:"instances"`
+	AliveMax      int                `json:"alive_max"`      // most at the same time
+	LaunchSeconds float64            `json:"launch_seconds"` // from the submission until so many were alive
+	RatePerS      float64            `json:"rate_per_s"`     // alive_max by launch_seconds
+	BytesEach     int64              `json:"bytes_each"`     // memory, servers and all; 0: not known
+	Completed     int                `json:"completed"`
+	Failed        int                `json:"failed"`
+	Lost          int                `json:"lost"`
+	Cancelled     int                `json:"cancelled"`
+	Seconds       float64            `json:"seconds"`
+	Phases        map[string]float64 `json:"phases"` // seconds
+	Directory     string             `json:"directory"`
+}
+
+// printResult prints how a run ended as one JSON object.
+func (a *app) printResult(r *rundir.Run, s *run.Standing) error {
+	if s.Snapshot.Spec.Launch == nil {
+		return a.printJSON(mapResult(r, s))
+	}
+	rep, err := reportOf(r, s)
+	if err != nil {
+		return err
+	}
+	l, _ := rep.Launch()
+	res := launchResult{
+		Version: 1, Run: r.Number, State: s.State, Reason: s.Reason, Programs: l.Programs, Instances: l.Instances, AliveMax: l.AliveMax,
+		LaunchSeconds: l.After.Seconds(), RatePerS: math.Round(l.Rate*1000) / 1000, BytesEach: l.Each,
+		Completed: s.Completed(), Failed: s.Failed(), Lost: s.Lost(), Cancelled: s.Snapshot.Counts[job.Cancelled],
+		Seconds: s.Seconds(), Phases: map[string]float64{}, Directory: r.Dir,
+	}
+	for name, d := range l.Phases {
+		res.Phases[name] = d.Seconds()
+	}
+	return a.printJSON(res)
 }
 
 func (a *app) printJSON(v any) error {

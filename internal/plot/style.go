@@ -23,6 +23,7 @@ var (
 	purple    = color.RGBA{0x7A, 0x3A, 0x62, 0xFF}
 	orange    = color.RGBA{0xC0, 0x84, 0x00, 0xFF}
 	vermilion = color.RGBA{0x8F, 0x3F, 0x00, 0xFF}
+	blue      = color.RGBA{0x00, 0x32, 0x5C, 0xFF}
 	skyBlue   = color.RGBA{0x3A, 0x96, 0xD2, 0xFF}
 	green     = color.RGBA{0x00, 0x5F, 0x45, 0xFF}
 	black     = color.RGBA{0x2A, 0x2A, 0x2A, 0xFF}
@@ -45,6 +46,8 @@ func look(p job.Phase) phaseLook {
 		return phaseLook{orange, 0.45}
 	case job.PhaseBooted:
 		return phaseLook{vermilion, 0.70}
+	case job.PhaseStarting:
+		return phaseLook{blue, 0.60}
 	case job.PhaseRunning:
 		return phaseLook{skyBlue, 1.00}
 	case job.PhaseExited:
@@ -62,7 +65,7 @@ func PhaseColor(p job.Phase) color.Color { return look(p).colour }
 // of a lane, from the bottom: the useful part first, so that its height reads
 // as how busy the lane was.
 func stackOrder() []job.Phase {
-	return []job.Phase{job.PhaseRunning, job.PhaseBooted, job.PhaseCloned, job.PhaseStaged, job.PhaseSubmitted, job.PhaseDiscarded, job.PhaseExited}
+	return []job.Phase{job.PhaseRunning, job.PhaseStarting, job.PhaseBooted, job.PhaseCloned, job.PhaseStaged, job.PhaseSubmitted, job.PhaseDiscarded, job.PhaseExited}
 }
 
 // lineLook is how a line is drawn: no two of a panel have the same dashes.

@@ -32,6 +32,7 @@ func FromSnapshot(s *rundir.Snapshot, k Known) Run {
 		Submitted: submitted(s), Tasks: map[job.State]int{}, Hosts: map[int]string{}, Timeline: TimelineOf(s, k.Now),
 	}
 	r.Agents = agentsOf(s, r.Submitted)
+	r.Steps = stepsOf(s, r.Submitted)
 	if !k.State.Ended() && !r.Submitted.IsZero() {
 		r.Timeline.End = max(r.Timeline.End, k.Now.Sub(r.Submitted)) // whatever has been recorded of it
 	}
@@ -209,6 +210,10 @@ func (b *timelineBuilder) attempts() {
 		}
 		s := timeline.Span{Phase: job.PhaseRunning, Start: at.Began, End: at.Ended, Lane: at.Lane, Instance: at.Instance,
 			Task: at.Task, Attempt: at.Attempt, State: at.State}
+		launch := b.snap.Spec.Launch != nil
+		if launch && at.Up == 0 {
+			s.Phase = job.PhaseStarting
+		}
 		a := &b.snap.Agents[at.Agent]
 		switch {
 		case at.State.Ended():
@@ -221,8 +226,14 @@ func (b *timelineBuilder) attempts() {
 		default:
 			s.State, s.End = job.Lost, a.Last
 		}
+		if launch && at.Up > 0 {
+			starting := s
+			starting.Phase, starting.End, starting.Open, starting.State = job.PhaseStarting, at.Up, false, ""
+			b.add(at.Agent, starting)
+			s.Start = at.Up
+		}
 		b.add(at.Agent, s)
-		if at.State.Ended() && at.Published > at.Ended {
+		if !launch && at.State.Ended() && at.Published > at.Ended {
 			s.Phase, s.State, s.Start, s.End = job.PhaseExited, "", at.Ended, at.Published
 			b.add(at.Agent, s)
 		}

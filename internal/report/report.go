@@ -29,6 +29,7 @@ type Run struct {
 	CPU       time.Duration  // CPU time of all programs together; 0: not known
 	Notes     []string       // what agents had to say
 	Reduce    *Reduce        // nil: no reduce step, or not yet
+	Steps     []Step         // of a launch, on each node
 }
 
 // Failure is how a task ended that is not completed: its last attempt, or none

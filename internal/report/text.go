@@ -77,7 +77,9 @@ func (t *textReport) head() {
 	if run.Spec.Isolation != "" {
 		facts = append(facts, "isolation "+string(run.Spec.Isolation))
 	}
-	if run.Lanes > 0 {
+	if run.Spec.Launch != nil && run.Lanes > 0 {
+		facts = append(facts, human.Plural(run.Lanes, "start")+" at a time")
+	} else if run.Lanes > 0 {
 		facts = append(facts, human.Plural(run.Lanes, "lane"))
 	}
 	if n := t.agents(); n > 1 {
@@ -139,6 +141,9 @@ func (t *textReport) launch() {
 	}
 	if p := t.sum.Programs; p.Begun > 0 {
 		s := fmt.Sprintf("%s started", human.Count(p.Begun))
+		if t.run.Spec.Launch != nil {
+			s = fmt.Sprintf("%s of %s alive", human.Count(p.Begun), human.Count(t.run.Spec.Launch.Programs))
+		}
 		if t.sum.Attempts > p.Begun { // one call for several tasks
 			s += " for " + human.Plural(t.sum.Tasks, "task")
 		}
@@ -147,7 +152,7 @@ func (t *textReport) launch() {
 		}
 		t.prose("programs   ", s+rampText(p)+peakText(p))
 	}
-	if lanes := t.sum.Lanes; len(lanes) > 0 {
+	if lanes := t.sum.Lanes; len(lanes) > 0 && t.run.Spec.Launch == nil {
 		t.prose("lanes      ", t.lanesText(lanes))
 	}
 }
@@ -277,7 +282,7 @@ func (t *textReport) failures() {
 	for i := range t.groups {
 		g := &t.groups[i]
 		t.linef("")
-		head := fmt.Sprintf("%s of %s %s", human.Count(len(g.Tasks)), human.Plural(t.total(), "task"), t.what(g))
+		head := fmt.Sprintf("%s of %s %s", human.Count(len(g.Tasks)), human.Plural(t.total(), t.run.noun()), t.what(g))
 		if g.State.Failure() {
 			head = "error: " + head
 		}
@@ -317,6 +322,10 @@ func (t *textReport) advice() {
 
 // verdict is the last line: how it stands, and what to do.
 func (t *textReport) verdict() {
+	if t.run.Spec.Launch != nil {
+		t.launchVerdict()
+		return
+	}
 	total, done := t.total(), t.run.Tasks[job.Completed]
 	t.linef("")
 	if total == 0 {
@@ -362,6 +371,8 @@ func (r *Report) next() string {
 	switch {
 	case !r.run.State.Ended():
 		return fmt.Sprintf("muster wait %d", r.run.Number)
+	case r.run.Spec.Launch != nil: // it is begun anew
+		return ""
 	case r.unfinished() > 0 && r.failed() == 0:
 		return fmt.Sprintf("muster resume %d", r.run.Number)
 	case r.failed() > 0:

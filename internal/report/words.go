@@ -52,7 +52,12 @@ func (r *Report) what(g *Group) string {
 		return "found the input gone"
 	case job.CauseAgentLost:
 		return "lost when the agent ended"
+	case job.CauseNotReady:
+		return "not alive in time"
 	case job.CauseMaxFails:
+		if r.run.Spec.Launch != nil {
+			return fmt.Sprintf("ended with the launch: --max-fails %d was reached", r.run.Spec.MaxFails)
+		}
 		return fmt.Sprintf("not started: --max-fails %d was reached", r.run.Spec.MaxFails)
 	case job.CauseBatch:
 		return "failed because their call did"
@@ -91,7 +96,7 @@ func (r *Report) try(g *Group) string {
 // retry is the command that runs the group's tasks again; "" while the run is
 // under way, when nothing can be resumed.
 func (r *Report) retry(g *Group) string {
-	if !r.run.State.Ended() {
+	if !r.run.State.Ended() || r.run.Spec.Launch != nil {
 		return ""
 	}
 	if g.State.Failure() {

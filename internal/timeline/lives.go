@@ -62,14 +62,16 @@ func order(p job.Phase) int {
 		return 2
 	case job.PhaseBooted:
 		return 3
-	case job.PhaseRunning:
+	case job.PhaseStarting:
 		return 4
-	case job.PhaseExited:
+	case job.PhaseRunning:
 		return 5
-	case job.PhaseDiscarded:
+	case job.PhaseExited:
 		return 6
+	case job.PhaseDiscarded:
+		return 7
 	}
-	return 7
+	return 8
 }
 
 // lifeBuilder gathers the spans of one life, in order of time.
@@ -89,7 +91,7 @@ func (b *lifeBuilder) endedBy(s *Span) bool {
 		return true
 	case job.PhaseBooted:
 		return b.booted || b.life.Came || b.closed
-	case job.PhaseRunning:
+	case job.PhaseStarting, job.PhaseRunning:
 		return b.closed
 	}
 	return false
@@ -106,7 +108,7 @@ func (b *lifeBuilder) add(s *Span) {
 		if !s.Open && !s.State.Failure() {
 			b.life.Came, b.life.Ready = true, s.End
 		}
-	case job.PhaseRunning:
+	case job.PhaseStarting, job.PhaseRunning:
 		if !b.life.Came {
 			b.life.Came, b.life.Ready = true, s.Start
 		}
