@@ -58,7 +58,7 @@ natively. One line maps a program over a folder of inputs.`,
 	add("run", a.mapCommand(), a.launchCommand(), a.execCommand(), a.resumeCommand())
 	add("look", a.psCommand(), a.statusCommand(), a.logsCommand(), a.waitCommand(), a.reportCommand(), a.explainCommand())
 	add("act", a.suspendCommand(), a.continueCommand(), a.holdCommand(), a.releaseCommand(), a.cancelCommand(), a.rmCommand())
-	add("machine", a.checkCommand(), a.imageCommand(), a.stageCommand(), a.nodeCommand(), a.configCommand())
+	add("machine", a.checkCommand(), a.imageCommand(), a.stageCommand(), a.nodeCommand(), a.benchCommand(), a.configCommand())
 	cmd.AddCommand(a.agentCommand(), a.localArrayCommand(), a.gridengineElementCommand(), a.gridengineNodeCommand(), a.manCommand())
 	a.completeSettings(cmd)
 	tidyHelp(cmd)

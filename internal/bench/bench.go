@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"muster/internal/ui/human"
 )
 
 // A Contender is one way to bring programs up.
@@ -126,36 +128,39 @@ func (e Experiment) Run(ctx context.Context, p Progress) (samples []Sample, stop
 		}
 	}
 	for _, n := range e.Counts {
-		for repeat := 1; repeat <= e.Repeats; repeat++ {
-			for _, c := range slices.Clone(alive) {
-				if n > c.Most() {
-					continue
-				}
-				s, err := e.once(ctx, p, c, n, repeat)
-				if err != nil {
-					if err := stop(c, n, err); err != nil {
-						return samples, stops, err
+		err := p.Do(ctx, human.Count(n)+" at once", 0, func(ctx context.Context, say func(string)) error {
+			for repeat := 1; repeat <= e.Repeats; repeat++ {
+				for _, c := range slices.Clone(alive) {
+					if n > c.Most() {
+						continue
 					}
-					continue
+					say(fmt.Sprintf("%s, %d of %d", c.Name(), repeat, e.Repeats))
+					s, err := once(ctx, c, n, repeat)
+					if err != nil {
+						if err := stop(c, n, err); err != nil {
+							return err
+						}
+						continue
+					}
+					samples = append(samples, s)
 				}
-				samples = append(samples, s)
 			}
+			return nil
+		})
+		if err != nil {
+			return samples, stops, err
 		}
 		for _, pt := range Summarise(samples) {
 			if pt.Instances == n {
-				p.Note(pt.String())
+				p.Note("  " + pt.String())
 			}
 		}
 	}
 	return samples, stops, nil
 }
 
-func (e Experiment) once(ctx context.Context, p Progress, c Contender, n, repeat int) (s Sample, err error) {
-	name := fmt.Sprintf("%s: %d at once (%d of %d)", c.Name(), n, repeat, e.Repeats)
-	err = p.Do(ctx, name, 0, func(ctx context.Context, _ func(string)) error {
-		s, err = c.Launch(ctx, n)
-		return err
-	})
+func once(ctx context.Context, c Contender, n, repeat int) (Sample, error) {
+	s, err := c.Launch(ctx, n)
 	s.Series, s.Instances, s.Repeat = c.Name(), n, repeat
 	if err == nil && s.Alive < n {
 		err = fmt.Errorf("%w: %d of %d", ErrShort, s.Alive, n)

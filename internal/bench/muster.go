@@ -24,7 +24,7 @@ type Muster struct {
 	Dir   string // to run it in
 	Probe Probe
 	Nodes int  // instances are spread over so many at most; 0: this machine alone
-	Here  bool // the programs run on this machine, where /proc tells of them
+	Here  bool // the programs run below this process
 }
 
 // Probe is the program that is brought up.
@@ -73,29 +73,35 @@ const goneTakes = 20 * time.Second
 // Launch implements Contender.
 func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
 	s = Sample{Nodes: max(1, min(m.Nodes, n)), Source: FromMuster, Copies: true}
-	var watch *Watch
-	if m.Here {
-		if watch, err = NewWatch(m.Probe.prey(), n); err != nil {
-			return s, err
-		}
+	watch, err := NewWatch(m.Probe.prey(), n)
+	if err != nil {
+		return s, err
 	}
 	res, err := m.call(ctx, m.args(n))
-	if watch != nil {
-		patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneTakes)
-		defer cancel()
-		seen, ended := watch.End(patient)
-		if err == nil && ended != nil {
-			err = fmt.Errorf("waiting until all of the launch are gone: %w", ended)
-		}
-		s.Source, s.Alive, s.Memory, s.CPU, s.Down = FromProc, seen.Most, seen.Memory, seen.CPU, seen.Down
-	} else {
-		s.Alive = res.AliveMax
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneTakes)
+	defer cancel()
+	seen, ended := watch.End(patient)
+	if err == nil && ended != nil {
+		err = fmt.Errorf("waiting until all of the launch are gone: %w", ended)
 	}
 	if err != nil {
 		return s, err
 	}
+	switch {
+	case m.Here:
+		s.Source, s.Alive, s.Memory, s.CPU, s.Down = FromProc, seen.Most, seen.Memory, seen.CPU, seen.Down
+	case seen.Most >= n:
+		// A cluster of which all nodes are on this machine; what a scheduler has
+		// started is not below this process, so its CPU time is not known.
+		s.Source, s.Alive, s.Memory, s.Down = FromProc, seen.Most, seen.Memory, seen.Down
+	default:
+		s.Alive = res.AliveMax
+	}
 	if res.State != string(job.Completed) {
 		return s, fmt.Errorf("run %d ended as %s with %d of %d alive at once", res.Run, res.State, res.AliveMax, n)
+	}
+	if res.Programs != n || res.Seconds <= 0 {
+		return s, fmt.Errorf("muster launch --json tells of %d programs in %g s, not of %d", res.Programs, res.Seconds, n)
 	}
 	seconds := func(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
 	s.Launch = seconds(res.Seconds)

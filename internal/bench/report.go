@@ -45,6 +45,28 @@ func (r *Result) WriteReport(w io.Writer) error {
 	return nil
 }
 
+// Verdict is the result in a few lines, the most important one last.
+func (r *Result) Verdict() []string {
+	var out []string
+	for _, v := range r.rivals() {
+		out = append(out, fmt.Sprintf("%s with %s: %s; with muster: %s", human.Count(v.theirs.Instances), v.theirs.Series,
+			human.Rate(v.theirs.Rate.Median), human.Rate(v.ours.Rate.Median)))
+	}
+	best, ok := r.Best(r.Ours())
+	if !ok {
+		return append(out, "nothing was launched")
+	}
+	s := fmt.Sprintf("%s alive at once after %s, %s", human.Count(best.Instances), Seconds(best.Launch.Median), human.Rate(best.Rate.Median))
+	if best.Memory > 0 && best.Instances >= enoughForMemory {
+		s += ", " + human.Bytes(best.Memory) + " each"
+	}
+	return append(out, s)
+}
+
+// enoughForMemory is how many instances it takes for their memory to stand out
+// from what else the machine does.
+const enoughForMemory = 64
+
 // cells are the point as a row of a table.
 func (p Point) cells() []string {
 	spread := func(s Spread, text func(float64) string) string {

@@ -99,7 +99,7 @@ func pointOf(group []Sample) Point {
 
 // String is the line that a person sees when the point is measured.
 func (p Point) String() string {
-	s := fmt.Sprintf("%s alive: %s in %s", human.Count(p.Instances), p.Series, Seconds(p.Launch.Median))
+	s := fmt.Sprintf("%s: %s", p.Series, Seconds(p.Launch.Median))
 	if p.Repeats > 1 {
 		s += fmt.Sprintf(" (%s to %s)", Seconds(p.Launch.Min), Seconds(p.Launch.Max))
 	}

@@ -1,0 +1,366 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"muster/internal/bench"
+	"muster/internal/guest"
+	"muster/internal/guest/wine"
+	"muster/internal/job"
+	"muster/internal/node"
+	"muster/internal/proc"
+	"muster/internal/ui"
+	"muster/internal/ui/human"
+)
+
+// launchBench is a bench launch, settled.
+type launchBench struct {
+	flags     benchLaunchFlags
+	guest     string
+	isolation string
+	engine    string
+	nodes     int
+	need      bench.Need
+	room      bench.Room
+	counts    []int
+	machine   string
+	wine      wine.Install
+	against   []string // of xargs, parallel and plain
+	absent    []string // what of them is not here, each with the reason
+	dir       string
+	passed    []string // flags for muster launch
+}
+
+const baselines = "xargs, parallel, plain"
+
+func (a *app) benchLaunch(cmd *cobra.Command, f benchLaunchFlags) (err error) {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	b, err := a.settleBench(ctx, cmd, f)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		b.print(a.print().Out)
+		return nil
+	}
+	progress, err := a.progress(false)
+	if err != nil {
+		return err
+	}
+	defer progress.Close()
+	made, err := newFolder(b.dir)
+	if err != nil {
+		return err
+	}
+	b.print(a.print().Err)
+	r, err := a.measureLaunch(ctx, b, progress)
+	if err != nil {
+		if made {
+			err = errors.Join(err, os.RemoveAll(b.dir))
+		}
+		return err
+	}
+	progress.Close()
+	names, err := r.Write(b.dir)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return r.WriteJSON(a.print().Out)
+	}
+	p := a.print()
+	for _, name := range names {
+		p.Err.Printf("wrote %s\n", human.Escape(filepath.Join(b.dir, name)))
+	}
+	p.Out.Printf("%s\n", strings.Join(r.Verdict(), "\n"))
+	return nil
+}
+
+// newFolder makes the folder of the results; made: it was not there.
+func newFolder(dir string) (made bool, err error) {
+	if entries, err := os.ReadDir(dir); err == nil {
+		if len(entries) > 0 {
+			return false, job.BadInputf("%s is not empty; --output DIR names another folder", dir)
+		}
+		return false, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return false, job.BadInputf("making the folder of the results: %w", err)
+	}
+	return true, nil
+}
+
+// settleBench finds out what can be measured here, and refuses what cannot.
+func (a *app) settleBench(ctx context.Context, cmd *cobra.Command, f benchLaunchFlags) (*launchBench, error) {
+	b := &launchBench{flags: f, guest: "wine", isolation: string(job.IsolateNode), engine: "local", nodes: a.cfg.Count("nodes"), dir: f.output}
+	if g := a.cfg.Text("guest"); g != "auto" {
+		b.guest = g
+	}
+	if e := a.cfg.Text("engine"); e != "auto" {
+		b.engine = e
+	}
+	if v, _ := a.cfg.Value("isolation"); v.Source.Kind != "default" {
+		b.isolation = v.Text
+	}
+	b.need = needOf(b.guest, b.isolation)
+	if f.repeats < 1 || f.most < 0 || f.sharedMost < 1 || f.plainMost < 1 {
+		return nil, job.BadInputf("--max, --repeats, --against-max and --plain-max are numbers from 1")
+	}
+	if b.dir == "" {
+		b.dir = "muster-bench-launch-" + time.Now().Format("20060102-150405")
+	}
+	var err error
+	if b.dir, err = filepath.Abs(b.dir); err != nil {
+		return nil, err
+	}
+	for _, name := range benchPassed {
+		if fl := cmd.Flags().Lookup(name); fl != nil && fl.Changed {
+			b.passed = append(b.passed, "--"+name+"="+fl.Value.String())
+		}
+	}
+	if err := a.chooseBaselines(ctx, b); err != nil {
+		return nil, err
+	}
+	return b, a.sizeBench(ctx, b)
+}
+
+// sizeBench settles how many instances are launched.
+func (a *app) sizeBench(ctx context.Context, b *launchBench) error {
+	n, err := node.Describe(ctx)
+	if err != nil {
+		return err
+	}
+	b.room = bench.Room{Memory: n.Memory.Available, PIDs: int(n.Limits.Threads(os.Geteuid() == 0)), CPUs: n.Lanes()}
+	b.machine = fmt.Sprintf("%s, %s, kernel %s", human.Plural(b.room.CPUs, "CPU"), human.Memory(n.Memory.Total), n.Kernel)
+	if b.wine.Version != "" {
+		b.machine += ", " + b.wine.Version
+	}
+	most := b.flags.most
+	needs := int64(most) * b.need.Memory
+	switch {
+	case b.engine != "local" && most == 0:
+		return job.BadInputf("--max is needed with --engine %s: this host does not know what the nodes can carry", b.engine)
+	case most == 0:
+		most = bench.Fit(b.need, b.room)
+	case b.engine == "local" && needs > b.room.Memory:
+		return job.BadInputf("%s need about %s (%s each) and %s are free; --max %d fits",
+			human.Plural(most, "instance"), human.Memory(needs), human.Memory(b.need.Memory), human.Memory(b.room.Memory), bench.Fit(b.need, b.room))
+	}
+	b.counts = bench.Counts(most)
+	return nil
+}
+
+// chooseBaselines settles what is compared with: what was asked for, or what is here.
+func (a *app) chooseBaselines(ctx context.Context, b *launchBench) error {
+	asked := strings.FieldsFunc(b.flags.against, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, w := range asked {
+		if !slices.Contains([]string{"xargs", "parallel", "plain", "none"}, w) {
+			return job.BadInputf("--against %s: name some of %s, or none", w, baselines)
+		}
+	}
+	none := slices.Contains(asked, "none")
+	if none && len(asked) > 1 {
+		return job.BadInputf("--against %s: none cannot be named with others", b.flags.against)
+	}
+	if b.guest != "wine" {
+		if len(asked) > 0 && !none {
+			return job.BadInputf("--against %s starts programs with plain Wine: it goes with --guest wine only", b.flags.against)
+		}
+		return nil
+	}
+	fronts, err := a.fronts()
+	if err != nil {
+		return err
+	}
+	for _, front := range fronts {
+		if w, ok := front.(*wine.Front); ok {
+			b.wine, err = w.Installed(ctx)
+		}
+	}
+	if a.cfg.Text("wine") != "" && err != nil {
+		b.absent, err = []string{"plain Wine: this machine has none of its own"}, nil
+		return err
+	}
+	if err != nil || none {
+		return err
+	}
+	for _, w := range strings.Split(baselines, ", ") {
+		if len(asked) > 0 && !slices.Contains(asked, w) {
+			continue
+		}
+		if _, err := a.tool(w); err != nil && slices.Contains(asked, w) {
+			return &ui.Problem{Message: fmt.Sprintf("--against %s: %v", w, err), Err: guest.ErrLacking}
+		} else if err != nil {
+			b.absent = append(b.absent, err.Error())
+			continue
+		}
+		b.against = append(b.against, w)
+	}
+	return nil
+}
+
+// tool finds the program behind a baseline; plain Wine has been found already.
+func (a *app) tool(name string) (string, error) {
+	if name == "plain" {
+		return "", nil
+	}
+	path, err := a.lookup(name)
+	if err != nil {
+		return "", err
+	}
+	_, err = a.lookup("bash")
+	return path, err
+}
+
+// lookup finds a command in PATH.
+func (a *app) lookup(name string) (string, error) {
+	for _, dir := range filepath.SplitList(a.getenv("PATH")) {
+		path := filepath.Join(dir, name)
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed", name)
+}
+
+// print says what is measured, and how long it takes.
+func (b *launchBench) print(out *ui.Stream) {
+	what := "Windows programs"
+	if b.guest != "wine" {
+		what = b.guest + " programs"
+	}
+	counts := make([]string, len(b.counts))
+	for i, n := range b.counts {
+		counts[i] = human.Count(n)
+	}
+	shown := counts
+	if len(counts) > 5 {
+		shown = append(slices.Clone(counts[:3]), "…", counts[len(counts)-1])
+	}
+	out.Printf("%s %s at once, %s each, isolation %s, engine %s\n", strings.ReplaceAll(strings.Join(shown, ", "), ", …, ", " … "), what,
+		human.Plural(b.flags.repeats, "time"), b.isolation, b.engine)
+	took := b.need.Estimate(b.counts, b.flags.repeats, b.room.CPUs, 3*time.Second)
+	beside := func(name string, most int, n bench.Need, fixed time.Duration) {
+		var counts []int
+		for _, c := range b.counts {
+			if c <= most {
+				counts = append(counts, c)
+			}
+		}
+		took += n.Estimate(counts, b.flags.repeats, b.room.CPUs, fixed)
+		out.Printf("  beside    %s, up to %s\n", name, human.Count(most))
+	}
+	for _, w := range b.against {
+		switch w {
+		case "xargs":
+			beside("xargs in one booted prefix", b.flags.sharedMost, bench.Need{Rate: 40}, time.Second)
+		case "parallel":
+			beside("GNU parallel in one booted prefix", b.flags.sharedMost, bench.Need{Rate: 40}, 2*time.Second)
+		case "plain":
+			beside("plain Wine, a full boot each", b.flags.plainMost, bench.Need{Rate: 0.5}, 10*time.Second)
+		}
+	}
+	for _, why := range b.absent {
+		out.Printf("  left out  %s\n", human.Escape(why))
+	}
+	out.Printf("  takes     about %s, at %.0f starts/s a CPU\n", human.Duration(took), b.need.Rate)
+	out.Printf("  writes    %s\n", human.Escape(b.dir))
+}
+
+// measureLaunch carries the experiment out.
+func (a *app) measureLaunch(ctx context.Context, b *launchBench, progress *ui.Progress) (r *bench.Result, err error) {
+	table, err := a.table()
+	if err != nil {
+		return nil, err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding muster's own program: %w", err)
+	}
+	work := filepath.Join(b.dir, ".work")
+	if err := os.Mkdir(work, 0o700); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	probe, err := a.probe(ctx, b, table, work)
+	if err != nil {
+		return nil, err
+	}
+	ours := &bench.Muster{
+		Label: "muster, isolation " + b.isolation, Limit: b.counts[len(b.counts)-1], Table: table, Exe: exe, Env: a.environ, Dir: work,
+		Probe: probe, Nodes: b.nodes, Here: b.engine == "local",
+		Flags: append([]string{"--guest", b.guest, "--isolation", b.isolation, "--engine", b.engine, "--state", filepath.Join(work, "state"), "--color", "never"}, b.passed...),
+	}
+	plain := &bench.PlainWine{Table: table, Loader: b.wine.Loader, Server: b.wine.Server, Dir: filepath.Join(work, "wine"), Env: a.plainEnv(work), Probe: probe}
+	defer func() { err = errors.Join(err, plain.Close()) }()
+	contenders := []bench.Contender{ours}
+	for _, w := range b.against {
+		path, err := a.tool(w)
+		if err != nil {
+			return nil, err
+		}
+		shell, err := a.lookup("bash")
+		switch {
+		case w == "plain":
+			contenders = append(contenders, &bench.FullBoot{Wine: plain, Limit: b.flags.plainMost})
+		case err != nil:
+			return nil, err
+		case w == "xargs":
+			contenders = append(contenders, bench.Xargs(plain, path, shell, b.flags.sharedMost))
+		case w == "parallel":
+			contenders = append(contenders, bench.Parallel(plain, path, shell, b.flags.sharedMost))
+		}
+	}
+	began := time.Now()
+	samples, stops, err := bench.Experiment{Contenders: contenders, Counts: b.counts, Repeats: b.flags.repeats}.Run(ctx, progress)
+	if err != nil {
+		return nil, err
+	}
+	return &bench.Result{
+		When: began, Version: version, Machine: b.machine, CPUs: b.room.CPUs, Guest: b.guest, Isolation: b.isolation, Engine: b.engine,
+		Nodes: max(b.nodes, 1), Repeats: b.flags.repeats, Took: time.Since(began), Samples: samples, Stops: stops, Published: bench.Published(),
+	}, nil
+}
+
+// probe is the program: the user's, or built here.
+func (a *app) probe(ctx context.Context, b *launchBench, table *proc.Table, dir string) (bench.Probe, error) {
+	if b.flags.probe == "" {
+		p, err := bench.BuildProbe(ctx, table, a.environ, a.lookup, b.guest, dir)
+		if errors.As(err, new(*bench.NoCompilerError)) {
+			err = &ui.Problem{Message: err.Error(), Err: guest.ErrLacking}
+		}
+		return p, err
+	}
+	path, err := filepath.Abs(b.flags.probe)
+	if err != nil {
+		return bench.Probe{}, err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return bench.Probe{}, job.BadInputf("the program %s is not there", b.flags.probe)
+	}
+	return bench.NewProbe(path)
+}
+
+// plainEnv is the environment of plain Wine: a user's, with a home of its own, and
+// without what would change Wine.
+func (a *app) plainEnv(home string) []string {
+	env := []string{"HOME=" + home}
+	for _, name := range []string{"PATH", "USER", "LOGNAME", "LANG"} {
+		if v := a.getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
