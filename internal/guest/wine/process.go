@@ -3,7 +3,6 @@ package wine
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"sync"
@@ -26,8 +25,7 @@ type process struct {
 	native bool   // it is a program of this system
 
 	once   sync.Once
-	stderr *os.File // a reader of the program's standard error; nil: it is no file
-	from   int64    // where this program's part begins
+	stderr stderr
 	exit   job.Exit
 }
 
@@ -41,7 +39,7 @@ func (i *instance) startOn(s *server, c guest.Command) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.stderr, p.from = reader(c.Stderr)
+	p.stderr = stderrOf(c.Stderr)
 	cpus := c.CPUs
 	if cpus == nil {
 		cpus = i.place.CPUs
@@ -52,7 +50,7 @@ func (i *instance) startOn(s *server, c guest.Command) (*process, error) {
 		CPUs: cpus, Limits: noCore, Ended: c.Ended,
 	})
 	if err != nil {
-		p.stderr.Close()
+		p.stderr.close()
 		return nil, err
 	}
 	return p, nil
@@ -75,23 +73,6 @@ func (i *instance) composed(s *server, p *process, c guest.Command) (path string
 	return s.wine.Loader, append([]string{s.wine.Loader}, args...), append(s.environ(exitcode.Debug, c.Env), more...), nil
 }
 
-// reader opens the file behind a stream for reading, from its present end on.
-// The caller may close its own, and what other programs wrote before does not count.
-func reader(stream *os.File) (*os.File, int64) {
-	if stream == nil {
-		return nil, 0
-	}
-	st, err := stream.Stat()
-	if err != nil || !st.Mode().IsRegular() {
-		return nil, 0
-	}
-	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(stream.Fd())))
-	if err != nil {
-		return nil, 0
-	}
-	return f, st.Size()
-}
-
 // PID implements guest.Process.
 func (p *process) PID() int { return p.child.PID() }
 
@@ -107,7 +88,7 @@ func (p *process) Wait(ctx context.Context) (job.Exit, error) {
 
 // finish says how the program came to its end.
 func (p *process) finish(e job.Exit) job.Exit {
-	defer p.stderr.Close()
+	defer p.stderr.close()
 	defer p.server.load.Add(-1)
 	var told job.Exit
 	// Wine ends programs with code 0 when their server is gone.
@@ -117,7 +98,7 @@ func (p *process) finish(e job.Exit) job.Exit {
 	case p.native:
 		told = e
 	default:
-		told = exitcode.Classify(e.Code, e.Signal, p.tail())
+		told = exitcode.Classify(e.Code, e.Signal, p.stderr.tail())
 	}
 	if told.Cause == job.CauseExit && !p.native {
 		// Wine hands what is no program to its start.exe, which says nothing useful.
@@ -127,23 +108,6 @@ func (p *process) finish(e job.Exit) job.Exit {
 	}
 	told.User, told.System, told.MaxRSS = e.User, e.System, e.MaxRSS
 	return told
-}
-
-// tail is the end of what the program has written to its standard error.
-func (p *process) tail() []byte {
-	if p.stderr == nil {
-		return nil
-	}
-	st, err := p.stderr.Stat()
-	if err != nil {
-		return nil
-	}
-	from := max(p.from, st.Size()-exitcode.TailLimit)
-	b, err := io.ReadAll(io.NewSectionReader(p.stderr, from, exitcode.TailLimit))
-	if err != nil {
-		return nil // the code alone has to tell
-	}
-	return b
 }
 
 // tree matches the program and what it has started, but for what serves others.
