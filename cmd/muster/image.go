@@ -47,7 +47,8 @@ func (a *app) imageBuildCommand() *cobra.Command {
 		Use:   "build wine",
 		Short: "Build an image, or find it when it is there already",
 		Long: `Builds an image for Windows programs. --add copies a folder to C:\muster\NAME in it, --run runs a setup program in it, whose
-arguments stand after --. --boot starts an instance of it once, to see that it works.`,
+arguments stand after --. --boot starts an instance of it once, to see that it works. Lean instances run a Wine with cheaper starts;
+--keep leaves parts of that out (full ones run Wine as it is installed).`,
 		Example: `  muster image build wine
   muster image build wine --name office --run setup.exe -- /S
   muster image build wine --name mine --wine ~/wine.tar.xz --boot lean`,
@@ -84,6 +85,7 @@ arguments stand after --. --boot starts an instance of it once, to see that it w
 	f.StringVar(&b.Name, "name", "", "what the image is called (default "+wine.DefaultImage+")")
 	f.StringVar(&b.Add, "add", "", "folder that is copied into it")
 	f.StringVar(&b.Run, "run", "", "setup program that is run in it")
+	f.StringSliceVar(&b.Keep, "keep", nil, "parts of Wine that lean instances are to have untrimmed ("+strings.Join(wine.TrimNames(), ", ")+")")
 	f.StringVar(&boot, "boot", "", "start an instance once to try it (lean, full)")
 	setting(f, "wine")
 	setting(f, "progress")

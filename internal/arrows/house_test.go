@@ -42,6 +42,7 @@ var house = map[string]string{
 	"internal/guest/wine/winpe":    "reads PE files",
 	"internal/guest/wine/winname":  "names that Windows can express",
 	"internal/guest/wine/exitcode": "what Wine's exit codes mean",
+	"internal/guest/wine/trim":     "edits of Wine that make its starts cheaper; pure",
 	"internal/guest/wine/winetest": "Windows programs built for tests",
 	"internal/guest/guesttest":     "conformance suite of guests",
 
@@ -92,6 +93,9 @@ var bans = []ban{
 		why: "a plan is computed from its arguments alone, which is what makes it printable and golden-tested"},
 	{from: "internal/timeline", to: outside,
 		why: "a timeline is computed from records; others read and write files"},
+
+	{from: "internal/guest/wine/trim", to: outside,
+		why: "an edit is bytes in, bytes out; the driver reads and writes files"},
 
 	{from: "internal/run", to: []string{"internal/guest/*"},
 		why: "the submitting side knows engines; cmd hands it the guests' submitting halves as an interface"},

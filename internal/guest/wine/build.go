@@ -39,6 +39,11 @@ const (
 	metaUser    = "user"    // name of the Windows user
 	metaAdd     = "add"     // folder that was added
 	metaRun     = "run"     // setup program that was run
+	metaTrimmed = "trimmed" // what of Wine is trimmed (see trim.go)
+	metaOther   = "other"   // what is not, as this Wine is built otherwise, and why
+	metaKept    = "kept"    // what was to be kept as it is
+	metaRoot    = "root"    // loader of the image's own root of Wine, below the tree
+	metaZone    = "zone"    // the time zone that its registry names (see localZone)
 )
 
 const (
@@ -56,6 +61,8 @@ type builder struct {
 	user     string
 	progress func(string)
 	server   *server
+
+	trimmed, untrimmed []string
 }
 
 // make fills the tree and returns the image's meta data.
@@ -90,11 +97,27 @@ func (b *builder) make(ctx context.Context) (map[string]string, error) {
 	if err := b.finish(); err != nil {
 		return nil, fmt.Errorf("building the Wine image: %w", err)
 	}
+	if err := b.trim(); err != nil {
+		return nil, fmt.Errorf("building the Wine image: %w", err)
+	}
 	b.progress("trying the image")
-	if err := b.try(ctx); err != nil {
+	err = b.try(ctx)
+	if err != nil && ctx.Err() == nil && b.wine.Plain != "" {
+		b.other(fmt.Sprintf("all of Wine: trimmed, it does not work here: %v", err))
+		b.wine, b.trimmed = b.wine.plain(), nil
+		if err = guest.RemoveAll(filepath.Join(b.tree, rootName)); err == nil {
+			err = b.try(ctx)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the new Wine image does not work: %w", err)
 	}
-	meta[metaLoader], meta[metaServer], meta[metaDLLs] = b.inTree(b.wine.Loader), b.inTree(b.wine.Server), b.inTree(b.wine.DLLs)
+	if b.wine.Plain != "" {
+		meta[metaRoot] = b.inTree(b.wine.Loader)
+	}
+	meta[metaTrimmed], meta[metaOther], meta[metaKept] = strings.Join(b.trimmed, " "), strings.Join(b.untrimmed, "; "), strings.Join(b.build.Keep, " ")
+	meta[metaZone] = localZone()
+	meta[metaLoader], meta[metaServer], meta[metaDLLs] = b.inTree(b.wine.plain().Loader), b.inTree(b.wine.Server), b.inTree(b.wine.DLLs)
 	meta[metaWine], meta[metaUser], meta[metaAdd], meta[metaRun] = b.wine.Version, b.user, b.build.Add, b.build.Run
 	if b.wine.Wine32 {
 		meta[metaWine32] = "yes"
@@ -374,7 +397,7 @@ func (b *builder) replace(path, original string) (err error) {
 	return os.Symlink(original, path)
 }
 
-// try boots a clone of the image, lean, in a folder beside it.
+// try boots a clone of the image, lean, in a folder beside it, and runs a program there.
 func (b *builder) try(ctx context.Context) error {
 	dir := filepath.Join(b.tree, workName)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -385,10 +408,26 @@ func (b *builder) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	i := newInstance(New(b.table), &node{tree: b.tree, steps: plan(entries), wine: b.wine, user: b.user},
+	i := newInstance(New(b.table), &node{tree: b.tree, steps: plan(entries), wine: b.wine, holds: b.wine.Loader, user: b.user},
 		guest.Place{ID: "image", Dir: dir, Env: []string{guest.EnvInstance + "=" + b.server.id}})
-	err = i.open(ctx)
+	if err = i.open(ctx); err == nil {
+		err = b.tryProgram(ctx, i.servers[0])
+	}
 	return errors.Join(err, i.Close(ctx))
+}
+
+// tryProgram runs a program under s that ends with a code of its own.
+func (b *builder) tryProgram(ctx context.Context, s *server) error {
+	ctx, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
+	out, err := b.table.Run(ctx, proc.Cmd{
+		Path: s.wine.Loader, Args: []string{s.wine.Loader, `C:\windows\system32\cmd.exe`, "/c", "exit", "7"},
+		Dir: s.home.prefix(), Env: s.environ("-all", nil), Limits: noCore, FixedLayout: true,
+	})
+	if err == nil && out.Exit.Code != 7 {
+		err = fmt.Errorf("cmd /c exit 7 ended with %s: %s", out.Exit, oneLine(out.Stderr))
+	}
+	return err
 }
 
 // windowsUser is the name of the profile: the caller's, where Windows can

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,19 @@ type Install struct {
 	Version string // as it tells it: "wine-8.0 (Debian 8.0~repack-4)"
 	Wine32  bool   // runs 32-bit programs too
 
+	// Plain is the loader as it was installed, where Loader is in an image's own
+	// root of Wine (see tree.go); "" where it is not.
+	Plain string
+
 	Preloader bool // there is a preloader beside the loader, which wants to be started through it
+}
+
+// plain is the Wine as it was installed.
+func (w Install) plain() Install {
+	if w.Plain != "" {
+		w.Loader, w.Plain = w.Plain, ""
+	}
+	return w
 }
 
 // pairs are where loader and server lie below a Wine's root, the true binaries
@@ -136,9 +149,11 @@ func (w Install) ask(ctx context.Context, t *proc.Table) (Install, error) {
 	return w, fmt.Errorf("%w: %s is there, its DLLs are not (no x86_64-windows/kernel32.dll near it)", guest.ErrLacking, w.Loader)
 }
 
+// preloaders are what a loader may be started through, beside it.
+var preloaders = []string{"wine64-preloader", "wine-preloader"}
+
 func hasPreloader(loader string) bool {
-	dir := filepath.Dir(loader)
-	return exists(filepath.Join(dir, "wine64-preloader")) || exists(filepath.Join(dir, "wine-preloader"))
+	return slices.ContainsFunc(preloaders, func(name string) bool { return exists(filepath.Join(filepath.Dir(loader), name)) })
 }
 
 // runs32 reports whether 32-bit programs run: with the 32-bit half of Wine

@@ -15,7 +15,7 @@ import (
 )
 
 // recipeVersion changes whenever this package builds images differently.
-const recipeVersion = 3
+const recipeVersion = 4
 
 // DefaultImage is the image that is used, and built on first use, when no other
 // is named.
@@ -44,6 +44,7 @@ type Build struct {
 	Add     string   // --add: folder copied to C:\muster\NAME
 	Run     string   // --run: setup program to run in it
 	RunArgs []string // its arguments ("/S")
+	Keep    []string // --keep: what of Wine is not to be trimmed (see TrimNames)
 }
 
 // Build builds an image, or finds it when the same one is there already. progress
@@ -68,9 +69,12 @@ func (f *Front) Build(ctx context.Context, b Build, progress func(string)) (imag
 		}
 		*p = abs
 	}
+	var err error
+	if b.Keep, err = checkKeep(b.Keep); err != nil {
+		return image.Built{}, err
+	}
 	maker := &builder{table: f.table, build: b, user: windowsUser(), progress: progress}
 	if b.Wine == "" {
-		var err error
 		if maker.wine, err = findSystem(ctx, f.table, f.getenv); err != nil {
 			return image.Built{}, err
 		}
@@ -96,7 +100,7 @@ func (f *Front) Build(ctx context.Context, b Build, progress func(string)) (imag
 // key is the hash of everything that the image depends on.
 func (b Build) key(w Install, user string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "wine image %d\n%q %q %v\n%q\n%q %q\n", recipeVersion, w.Version, w.Loader, w.Wine32, user, filepath.Base(b.Add), b.RunArgs)
+	fmt.Fprintf(h, "wine image %d\n%q %q %v\n%q\n%q %q\n%q\n", recipeVersion, w.Version, w.Loader, w.Wine32, user, filepath.Base(b.Add), b.RunArgs, b.Keep)
 	// A Wine is large, and every run asks: its names, sizes and times have to do.
 	for _, part := range []struct {
 		path    string
@@ -173,7 +177,7 @@ func (f *Front) customised(name string) bool {
 		return false
 	}
 	meta := info.Manifest.Meta
-	return meta[metaAdd]+meta[metaRun]+meta[metaCarried] != ""
+	return meta[metaAdd]+meta[metaRun]+meta[metaCarried]+meta[metaKept] != ""
 }
 
 // named finds an image that the user has built before.

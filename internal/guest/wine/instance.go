@@ -182,10 +182,13 @@ func (i *instance) newServer() *server {
 	defer i.mu.Unlock()
 	id := i.place.ID + "." + strconv.Itoa(i.next)
 	s := &server{
-		table: i.guest.table, wine: i.node.wine, user: i.node.user, lean: i.lean, id: id,
+		table: i.guest.table, wine: i.node.wine, holds: i.node.holds, user: i.node.user, lean: i.lean, id: id,
 		home:  home(filepath.Join(i.place.Dir, strconv.Itoa(i.next))),
 		marks: append(slices.Clone(i.place.Env), envServer+"="+id),
 		cpus:  i.place.CPUs,
+	}
+	if !i.lean {
+		s.wine, s.holds = s.wine.plain(), s.wine.plain().Loader // as Wine is, in everything
 	}
 	i.next++
 	return s

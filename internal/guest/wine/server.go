@@ -27,6 +27,7 @@ import (
 type server struct {
 	table *proc.Table
 	wine  Install
+	holds string // the loader that starts the holder
 	home  home
 	id    string // PLACE.N
 	user  string
@@ -55,7 +56,7 @@ func (s *server) start(ctx context.Context) error {
 	// Lean: the first start would boot Windows' services, were it not suppressed.
 	// Full: this start boots them, and the holder runs when that is done.
 	s.holder, err = startHumble(s.table, proc.Cmd{
-		Path: s.wine.Loader, Args: []string{s.wine.Loader, `C:\windows\system32\` + holderName},
+		Path: s.holds, Args: []string{s.holds, `C:\windows\system32\` + holderName},
 		Dir: s.home.prefix(), Env: s.environ("-all", nil),
 		Stdout: theirs, CPUs: s.cpus, Limits: noCore,
 	})

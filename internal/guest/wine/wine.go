@@ -45,6 +45,7 @@ type node struct {
 	tree  string
 	steps []step
 	wine  Install
+	holds string // the loader that starts a lean server's holder
 	user  string
 	files uint64 // the limit on open files, of a server
 }
@@ -100,7 +101,11 @@ func (g *Guest) prepare(ctx context.Context, n guest.Node) (*node, error) {
 	if err != nil {
 		return nil, errors.Join(err, use.Close())
 	}
-	made := &node{use: use, tree: tree, wine: w, user: use.Manifest.Meta[metaUser], steps: plan(use.Manifest.Entries), files: openFiles()}
+	holds := w.Loader
+	if use.Manifest.Meta[metaZone] != localZone() {
+		holds = w.plain().Loader // it names this node's time zone in the registry, before any program starts
+	}
+	made := &node{use: use, tree: tree, wine: w, holds: holds, user: use.Manifest.Meta[metaUser], steps: plan(use.Manifest.Entries), files: openFiles()}
 	g.nodes[n.Image] = made
 	return made, nil
 }
@@ -175,6 +180,14 @@ func fitAddressSpace(limit uint64) error {
 	return nil
 }
 
+// rooted is the Wine with the loader of the image's own root, if it has one.
+func (w Install) rooted(tree string, meta map[string]string) Install {
+	if meta[metaRoot] != "" {
+		w.Plain, w.Loader = w.Loader, filepath.Join(tree, meta[metaRoot])
+	}
+	return w
+}
+
 // imageWine is the Wine that an image was made with: carried in it, or this
 // machine's own, which must be of the same version.
 func imageWine(ctx context.Context, t *proc.Table, tree string, meta map[string]string) (Install, error) {
@@ -182,7 +195,7 @@ func imageWine(ctx context.Context, t *proc.Table, tree string, meta map[string]
 		w := Install{Version: meta[metaWine], Wine32: meta[metaWine32] != ""}
 		w.Loader, w.Server, w.DLLs = filepath.Join(tree, meta[metaLoader]), filepath.Join(tree, meta[metaServer]), filepath.Join(tree, meta[metaDLLs])
 		w.Preloader = hasPreloader(w.Loader)
-		return w, nil
+		return w.rooted(tree, meta), nil
 	}
 	w, err := Install{Loader: meta[metaLoader], Server: meta[metaServer]}.ask(ctx, t)
 	if err != nil {
@@ -191,5 +204,5 @@ func imageWine(ctx context.Context, t *proc.Table, tree string, meta map[string]
 	if w.Version != meta[metaWine] {
 		return w, fmt.Errorf("%w: the image was made with %s and here is %s; build it again: muster image build wine", guest.ErrLacking, meta[metaWine], w.Version)
 	}
-	return w, nil
+	return w.rooted(tree, meta), nil
 }

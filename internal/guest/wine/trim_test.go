@@ -1,0 +1,153 @@
+package wine_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"muster/internal/guest"
+	"muster/internal/guest/wine"
+	"muster/internal/image"
+)
+
+// told is a program that tells what a trimmed Wine could do otherwise: what is on
+// a fresh stack, of the first thread and of another; the time zone, and what stands of it in the registry; the locales; whether a
+// child does the same.
+const told = `
+#include <stdio.h>
+#include <windows.h>
+static __attribute__((noinline)) int dirty(void)
+{
+    volatile char *low = (char *)((ULONG_PTR)__builtin_frame_address(0) & ~0xfffULL);
+    int n = 0;
+    for (SIZE_T i = 0x8000; i < 0xe0000; i++) n += low[-(LONG_PTR)i] != 0;
+    return n;
+}
+static void fill(void)
+{
+    volatile char big[0x80000];
+    for (SIZE_T i = 0; i < sizeof big; i += 64) big[i] = 1;
+}
+static DWORD WINAPI thread(void *arg)
+{
+    *(int *)arg = dirty();
+    fill();
+    return 0;
+}
+static void value(const wchar_t *name)
+{
+    wchar_t text[128] = L"-";
+    DWORD size = sizeof text;
+    RegGetValueW(HKEY_LOCAL_MACHINE, L"System\\CurrentControlSet\\Control\\TimeZoneInformation", name, RRF_RT_REG_SZ, NULL, text, &size);
+    printf("registry %ls\n", text);
+}
+int wmain(int argc, wchar_t **argv)
+{
+    DYNAMIC_TIME_ZONE_INFORMATION z;
+    wchar_t name[LOCALE_NAME_MAX_LENGTH];
+    printf("first stack %d\n", dirty());
+    for (int i = 0; i < 3; i++) { /* stacks are used again */
+        int n = -1;
+        HANDLE t = CreateThread(NULL, 0, thread, &n, 0, NULL);
+        WaitForSingleObject(t, INFINITE);
+        CloseHandle(t);
+        printf("stack %d\n", n);
+    }
+    DWORD season = GetDynamicTimeZoneInformation(&z);
+    printf("zone %lu %ld %ls/%ls/%ls %d %d\n", season, z.Bias, z.StandardName, z.DaylightName, z.TimeZoneKeyName, z.DaylightDate.wMonth, z.StandardDate.wMonth);
+    /* Otherwise it names this program's zone, in its language; trimmed, always the node's. */
+    if (!GetEnvironmentVariableW(L"TZ", NULL, 0) && !GetEnvironmentVariableW(L"LC_ALL", NULL, 0)) {
+        value(L"StandardName");
+        value(L"TimeZoneKeyName");
+    }
+    GetUserDefaultLocaleName(name, LOCALE_NAME_MAX_LENGTH);
+    printf("locale %lx %lx %ls %u %u\n", GetSystemDefaultLCID(), GetUserDefaultLCID(), name, GetACP(), GetOEMCP());
+    GetLocaleInfoW(LOCALE_USER_DEFAULT, LOCALE_SNATIVELANGNAME, name, LOCALE_NAME_MAX_LENGTH);
+    for (int i = 0; name[i]; i++) printf("%04x ", name[i]);
+    printf("\n");
+    fflush(stdout);
+    if (argc == 1) {
+        STARTUPINFOW si = {sizeof si};
+        PROCESS_INFORMATION pi;
+        wchar_t self[MAX_PATH], line[MAX_PATH + 16];
+        DWORD code = 99;
+        GetModuleFileNameW(NULL, self, MAX_PATH);
+        swprintf(line, MAX_PATH + 16, L"\"%ls\" child", self);
+        if (!CreateProcessW(NULL, line, NULL, NULL, TRUE, 0, NULL, NULL, &si, &pi)) return 9;
+        WaitForSingleObject(pi.hProcess, INFINITE);
+        GetExitCodeProcess(pi.hProcess, &code);
+        printf("child %lu\n", code);
+    }
+    return 0;
+}`
+
+// A trimmed Wine does what the machine's own does.
+func TestTrimmedTellsTheSame(t *testing.T) {
+	exe := compile(t, "told", told)
+	environments := [][]string{
+		nil, {"TZ=UTC"}, {"TZ=Europe/Berlin"}, {"TZ=America/New_York"}, {"TZ=Asia/Kathmandu"}, {"TZ=Asia/Tokyo"},
+		{"LC_ALL=de_DE.UTF-8"}, {"LANG=ja_JP.UTF-8", "LC_ALL=ja_JP.UTF-8"}, {"LC_ALL=xx_YY.UTF-8"}, {"LANG=C.UTF-8"}, {"LC_ALL=ca_ES.UTF-8@valencia"},
+	}
+	tell := func(t *testing.T, b wine.Build, boot string) (out []string) {
+		table := newTable(t)
+		built, err := wine.NewFront(table, testStore(t), os.Getenv).Build(context.Background(), b, func(s string) { t.Log(s) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		meta, want := built.Manifest.Meta, "stack timezone locale"
+		if b.Keep != nil {
+			want = ""
+		}
+		if meta["trimmed"] != want || meta["other"] != "" || meta["kept"] != strings.Join(b.Keep, " ") {
+			t.Errorf("%q", meta)
+		}
+		if _, err := os.Stat(filepath.Join(image.Tree(built.Dir), "root")); (err == nil) != (want != "") {
+			t.Errorf("its root: %v", err)
+		}
+		w := openWorld(t, table, guest.Image{Dir: built.Dir, Key: built.Manifest.Key}, boot, filepath.Dir(exe), nil)
+		for _, env := range environments {
+			_, done := w.startWith(guest.Command{Program: exe, Env: env})
+			r := done()
+			if !r.OK() {
+				t.Fatalf("%q: %+v %s", env, r.Exit, r.err)
+			}
+			if !strings.Contains(r.out, "stack 0\r\n") || !strings.Contains(r.out, "child 0") {
+				t.Errorf("%q: %s", env, r.out)
+			}
+			out = append(out, r.out)
+		}
+		return out
+	}
+	told := map[string][]string{}
+	for name, how := range map[string]struct {
+		b    wine.Build
+		boot string
+	}{
+		"trimmed": {wine.Build{Name: "trimmed"}, wine.BootLean},
+		"plain":   {wine.Build{Name: "plain", Keep: []string{"all"}}, wine.BootLean},
+		"full":    {wine.Build{Name: "trimmed"}, wine.BootFull},
+	} {
+		t.Run(name, func(t *testing.T) { told[name] = tell(t, how.b, how.boot) })
+	}
+	if t.Failed() {
+		return
+	}
+	for i, env := range environments {
+		for _, name := range []string{"plain", "full"} {
+			if got, want := told["trimmed"][i], told[name][i]; got != want {
+				t.Errorf("%q: trimmed Wine tells\n%s\nand %s\n%s", env, got, name, want)
+			}
+		}
+	}
+}
+
+func TestKeepRefused(t *testing.T) {
+	front := wine.NewFront(newTable(t), ownStore(t), os.Getenv)
+	_, err := front.Build(context.Background(), wine.Build{Keep: []string{"stack", "nonsense"}}, nil)
+	if !errors.Is(err, guest.ErrUnfit) || !strings.Contains(err.Error(), "--keep nonsense: choose from stack, timezone, locale, all") {
+		t.Error(err)
+	}
+}
