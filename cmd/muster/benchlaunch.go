@@ -81,9 +81,7 @@ func (a *app) benchLaunch(cmd *cobra.Command, f benchLaunchFlags) (err error) {
 		return r.WriteJSON(a.print().Out)
 	}
 	p := a.print()
-	for _, name := range names {
-		p.Err.Printf("wrote %s\n", human.Escape(filepath.Join(b.dir, name)))
-	}
+	p.Err.Printf("wrote %s and %s more to %s\n", names[len(names)-1], human.Plural(len(names)-1, "file"), human.Escape(b.dir))
 	p.Out.Printf("%s\n", strings.Join(r.Verdict(), "\n"))
 	return nil
 }
@@ -143,7 +141,8 @@ func (a *app) sizeBench(ctx context.Context, b *launchBench) error {
 		return err
 	}
 	b.room = bench.Room{Memory: n.Memory.Available, PIDs: int(n.Limits.Threads(os.Geteuid() == 0)), CPUs: n.Lanes()}
-	b.machine = fmt.Sprintf("%s, %s, kernel %s", human.Plural(b.room.CPUs, "CPU"), human.Memory(n.Memory.Total), n.Kernel)
+	kernel, _, _ := strings.Cut(n.Kernel, "-")
+	b.machine = fmt.Sprintf("%s, %.0f GiB, kernel %s", human.Plural(b.room.CPUs, "CPU"), float64(n.Memory.Total)/(1<<30), kernel)
 	if b.wine.Version != "" {
 		b.machine += ", " + b.wine.Version
 	}
@@ -260,7 +259,7 @@ func (b *launchBench) print(out *ui.Stream) {
 			}
 		}
 		took += n.Estimate(counts, b.flags.repeats, b.room.CPUs, fixed)
-		out.Printf("  beside    %s, up to %s\n", name, human.Count(most))
+		out.Printf("  beside    %s, up to %s\n", name, human.Count(slices.Max(counts)))
 	}
 	for _, w := range b.against {
 		switch w {
@@ -300,8 +299,8 @@ func (a *app) measureLaunch(ctx context.Context, b *launchBench, progress *ui.Pr
 	}
 	ours := &bench.Muster{
 		Label: "muster, isolation " + b.isolation, Limit: b.counts[len(b.counts)-1], Table: table, Exe: exe, Env: a.environ, Dir: work,
-		Probe: probe, Nodes: b.nodes, Here: b.engine == "local",
-		Flags: append([]string{"--guest", b.guest, "--isolation", b.isolation, "--engine", b.engine, "--state", filepath.Join(work, "state"), "--color", "never"}, b.passed...),
+		Probe: probe, Nodes: b.nodes, Here: b.engine == "local", State: filepath.Join(work, "state"),
+		Flags: append([]string{"--guest", b.guest, "--isolation", b.isolation, "--engine", b.engine}, b.passed...),
 	}
 	plain := &bench.PlainWine{Table: table, Loader: b.wine.Loader, Server: b.wine.Server, Dir: filepath.Join(work, "wine"), Env: a.plainEnv(work), Probe: probe}
 	defer func() { err = errors.Join(err, plain.Close()) }()
@@ -323,13 +322,13 @@ func (a *app) measureLaunch(ctx context.Context, b *launchBench, progress *ui.Pr
 			contenders = append(contenders, bench.Parallel(plain, path, shell, b.flags.sharedMost))
 		}
 	}
-	began := time.Now()
+	began, load := time.Now(), bench.Load()
 	samples, stops, err := bench.Experiment{Contenders: contenders, Counts: b.counts, Repeats: b.flags.repeats}.Run(ctx, progress)
 	if err != nil {
 		return nil, err
 	}
 	return &bench.Result{
-		When: began, Version: version, Machine: b.machine, CPUs: b.room.CPUs, Guest: b.guest, Isolation: b.isolation, Engine: b.engine,
+		When: began, Load: load, Version: version, Machine: b.machine, CPUs: b.room.CPUs, Guest: b.guest, Isolation: b.isolation, Engine: b.engine,
 		Nodes: max(b.nodes, 1), Repeats: b.flags.repeats, Took: time.Since(began), Samples: samples, Stops: stops, Published: bench.Published(),
 	}, nil
 }

@@ -198,6 +198,19 @@ func threads() int {
 	return int(s.Procs)
 }
 
+// Load is how many processes ran or wanted to over the last minute: how quiet the
+// machine was. 0: not known.
+func Load() float64 {
+	var s unix.Sysinfo_t
+	if unix.Sysinfo(&s) != nil {
+		return 0
+	}
+	return float64(s.Loads[0]) / (1 << loadShift)
+}
+
+// loadShift is where the kernel puts the point in its loads (SI_LOAD_SHIFT).
+const loadShift = 16
+
 // available is the memory that programs can have, in bytes; 0: not known.
 func available(root string) int64 {
 	text, err := os.ReadFile(root + "/meminfo")

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ type Muster struct {
 	Limit int    // its Most
 	Table *proc.Table
 	Exe   string   // muster itself
-	Flags []string // of launch: --isolation, --engine, --state …
+	Flags []string // of launch: --isolation, --engine …
+	State string   // where its runs are kept
 	Env   []string
 	Dir   string // to run it in
 	Probe Probe
@@ -55,13 +57,27 @@ func (m *Muster) Prepare(ctx context.Context, say func(string)) error {
 
 // launchResult is what muster launch --json ends with.
 type launchResult struct {
-	Version  int                `json:"version"`
-	Run      int                `json:"run"`
-	State    string             `json:"state"`
-	Programs int                `json:"programs"`
-	AliveMax int                `json:"alive_max"`
-	Seconds  float64            `json:"launch_seconds"`
-	Phases   map[string]float64 `json:"phases"`
+	Version  int     `json:"version"`
+	Run      int     `json:"run"`
+	State    string  `json:"state"`
+	Programs int     `json:"programs"`
+	AliveMax int     `json:"alive_max"`
+	Seconds  float64 `json:"launch_seconds"`
+}
+
+// reportResult is what muster report --json tells of copying.
+type reportResult struct {
+	Lanes  int `json:"lanes"` // of a node: starts at a time
+	Phases map[string]struct {
+		Max   float64 `json:"max_s"`
+		Total float64 `json:"total_s"`
+	} `json:"phases"`
+}
+
+// copying is the part of a launch that copying took: staging on the slowest node,
+// and the clones of all instances, as many side by side as are started.
+func (r reportResult) copying(nodes int) float64 {
+	return r.Phases["staged"].Max + r.Phases["cloned"].Total/float64(max(r.Lanes, 1)*max(nodes, 1))
 }
 
 // cancelTakes is how long an interrupted launch may take to take everything down.
@@ -77,7 +93,8 @@ func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	res, err := m.call(ctx, m.args(n))
+	var res launchResult
+	err = m.call(ctx, m.args(n), &res)
 	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneTakes)
 	defer cancel()
 	seen, ended := watch.End(patient)
@@ -103,9 +120,12 @@ func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
 	if res.Programs != n || res.Seconds <= 0 {
 		return s, fmt.Errorf("muster launch --json tells of %d programs in %g s, not of %d", res.Programs, res.Seconds, n)
 	}
+	var rep reportResult
+	if err := m.call(ctx, []string{"report", strconv.Itoa(res.Run), "--json"}, &rep); err != nil {
+		return s, err
+	}
 	seconds := func(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
-	s.Launch = seconds(res.Seconds)
-	s.Copy = seconds(res.Phases["staged"] + res.Phases["cloned"])
+	s.Launch, s.Copy = seconds(res.Seconds), seconds(rep.copying(s.Nodes))
 	return s, nil
 }
 
@@ -120,16 +140,27 @@ func (m *Muster) args(n int) []string {
 	return append(args, "--", m.Probe.Path, "{index}", m.Probe.Word)
 }
 
-// call runs muster to its end.
-func (m *Muster) call(ctx context.Context, args []string) (res launchResult, err error) {
-	out, err := finish(ctx, m.Table, proc.Cmd{Path: m.Exe, Args: append([]string{m.Exe}, args...), Dir: m.Dir, Env: m.Env}, cancelTakes)
+// call runs muster to its end and reads the object that it prints last.
+func (m *Muster) call(ctx context.Context, args []string, into any) error {
+	argv := append([]string{m.Exe, "--state", m.State, "--color", "never"}, args...)
+	out, err := finish(ctx, m.Table, proc.Cmd{Path: m.Exe, Args: argv, Dir: m.Dir, Env: m.Env}, cancelTakes)
 	if err != nil {
-		return res, err
+		return err
 	}
-	if json.Unmarshal(lastLine(out.Stdout), &res) != nil || res.Version == 0 {
-		return res, failure(args, out.Exit, out.Stderr)
+	if json.Unmarshal(lastObject(out.Stdout), into) != nil {
+		return failure(args, out.Exit, out.Stderr)
 	}
-	return res, nil
+	return nil
+}
+
+// lastObject is the JSON object that a command's output ends with, over one line
+// or several.
+func lastObject(text []byte) []byte {
+	text = bytes.TrimSpace(text)
+	if i := bytes.LastIndex(text, []byte("\n{")); i >= 0 {
+		return text[i+1:]
+	}
+	return text
 }
 
 // failure puts into one line why muster has not launched anything.

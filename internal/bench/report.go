@@ -13,7 +13,7 @@ func (r *Result) WriteReport(w io.Writer) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Launching %s\n", r.what())
-	line("%s · muster %s · %s\n", r.When.Format("2006-01-02 15:04"), r.Version, r.Machine)
+	line("%s · muster %s · %s · load %.1f before\n", r.When.Format("2006-01-02 15:04"), r.Version, r.Machine, r.Load)
 	line("guest %s · isolation %s · engine %s · %s · took %s\n", r.Guest, r.Isolation, r.Engine, human.Plural(r.Repeats, "repeat"), human.Duration(r.Took))
 	for _, s := range launchFindings(r) {
 		line("%s", s)
@@ -83,7 +83,7 @@ func (p Point) cells() []string {
 	}
 	return []string{
 		human.Count(p.Instances), spread(p.Launch, Seconds), spread(p.Rate, human.Rate), unless(!p.Copies, spread(p.Copy, Seconds)),
-		fmt.Sprintf("%s, by %s", human.Count(p.Alive), p.Source), unless(p.Memory == 0, human.Bytes(p.Memory)),
+		fmt.Sprintf("%s, by %s", human.Count(p.Alive), p.Source), unless(p.Memory == 0 || p.Instances < enoughForMemory, human.Bytes(p.Memory)),
 		unless(p.CPU == 0, Seconds(p.CPU.Seconds())), unless(p.Down.Median == 0, spread(p.Down, Seconds)),
 	}
 }
@@ -94,8 +94,8 @@ func method(r *Result) string {
 	add := func(format string, args ...any) { fmt.Fprintf(&b, "- "+format+"\n", args...) }
 	add("Launch: from the command to the moment the last of all programs was alive, that is, had reported with its first instruction.")
 	add("Alive at once: counted in /proc, not by muster, while muster held them; on other machines than this one by muster's agents.")
-	add("Copying, part of the launch: bringing image and program to the node, and making each instance's own files.")
-	add("Memory: what MemAvailable lost, divided by the instances. CPU: of everything below this command until all were alive, divided likewise. Both are the machine's noise when instances are few.")
+	add("Copying: bringing image and program to the slowest node, and making all instances' own files, as many side by side as are started. It is part of the launch; plain Wine's prefixes are copied before it.")
+	add("Memory: what MemAvailable lost, divided by the instances. CPU: of everything below this command until all were alive, divided likewise. Few instances share what a launch costs once, and their memory is the machine's noise: it is left out below %d.", enoughForMemory)
 	add("Taken down: at most so long from the last sight of all to the last one gone.")
 	for _, p := range r.Points() {
 		if p.Series != r.Ours() {

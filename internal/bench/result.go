@@ -16,6 +16,7 @@ type Result struct {
 	Version   string // muster's
 	Machine   string // in one line
 	CPUs      int
+	Load      float64 // of the machine, before
 	Guest     string
 	Isolation string
 	Engine    string
@@ -87,6 +88,7 @@ type resultJSON struct {
 	Muster    string       `json:"muster"`
 	Machine   string       `json:"machine"`
 	CPUs      int          `json:"cpus"`
+	Load      float64      `json:"load_before"`
 	Guest     string       `json:"guest"`
 	Isolation string       `json:"isolation"`
 	Engine    string       `json:"engine"`
@@ -145,7 +147,7 @@ func (s Spread) json() spreadJSON { return spreadJSON{micro(s.Median), micro(s.M
 // WriteJSON writes the result as one object.
 func (r *Result) WriteJSON(w io.Writer) error {
 	j := resultJSON{
-		Version: 1, When: r.When, Muster: r.Version, Machine: r.Machine, CPUs: r.CPUs, Guest: r.Guest, Isolation: r.Isolation, Engine: r.Engine,
+		Version: 1, When: r.When, Muster: r.Version, Machine: r.Machine, CPUs: r.CPUs, Load: math.Round(r.Load*100) / 100, Guest: r.Guest, Isolation: r.Isolation, Engine: r.Engine,
 		Nodes: r.Nodes, Repeats: r.Repeats, Seconds: micro(r.Took.Seconds()),
 		Points: []pointJSON{}, Samples: []sampleJSON{}, Stopped: []stopJSON{}, Published: r.Published,
 	}

@@ -20,7 +20,7 @@ var (
 // made is a result of made-up figures: ours and three rivals, three repeats.
 func made() *Result {
 	r := &Result{
-		When: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Version: "v1", Machine: "2 CPUs, 24 GiB · Linux 6 · wine-8.0", CPUs: 2, Guest: "wine",
+		When: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Version: "v1", Machine: "2 CPUs, 24 GiB, kernel 6.18, wine-8.0", CPUs: 2, Load: 0.25, Guest: "wine",
 		Isolation: "node", Engine: "local", Nodes: 1, Repeats: 3, Took: 9 * time.Minute, Published: Published(),
 		Stops: []Stop{{"GNU parallel -j8, one booted prefix", 2048, "not all programs were alive at once: 1990 of 2048"}},
 	}

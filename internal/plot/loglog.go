@@ -212,7 +212,9 @@ func (f *LogLog) drawData(c *canvas, p panel) {
 			c.polyline(d.at, d.look.lineLook)
 		}
 		for _, m := range s.Points {
-			f.drawReach(c, p, m, d.look)
+			if box, drawn := f.drawReach(c, p, m, d.look); drawn {
+				taken = append(taken, box)
+			}
 		}
 		all = append(all, d)
 		if line := labelLine(d.at); len(line) > 0 {
@@ -233,17 +235,19 @@ func (f *LogLog) drawData(c *canvas, p panel) {
 }
 
 // drawReach draws from where to where a measurement reached, where that can be
-// seen beside its sign.
-func (f *LogLog) drawReach(c *canvas, p panel, m LogPoint, look logLook) {
+// seen beside its sign, and returns the place that it takes.
+func (f *LogLog) drawReach(c *canvas, p panel, m LogPoint, look logLook) (box vg.Rectangle, drawn bool) {
 	if m.Lo <= 0 || m.Hi <= m.Lo || m.X <= 0 {
-		return
+		return box, false
 	}
+	const half = vg.Length(2.2)
 	x, from, to := p.x.at(m.X), p.y.at(m.Lo), p.y.at(m.Hi)
 	bar := lineLook{colour: look.colour, width: 0.8}
 	c.line(x, from, x, to, bar)
 	for _, y := range []vg.Length{from, to} {
-		c.line(x-2.2, y, x+2.2, y, bar)
+		c.line(x-half, y, x+half, y, bar)
 	}
+	return rect(x-half, from, x+half, to), true
 }
 
 // labelLine is a line that a label can stand beside: also a lonely point has one.
