@@ -76,14 +76,22 @@ func (a *app) cancel(ctx context.Context, c *run.Conductor, s selected, wait boo
 		if err != nil {
 			return err
 		}
-		p.Err.Printf("run %d has ended: %s, %s of %s completed", s.Number, end.State, human.Count(end.Completed()), human.Plural(end.Snapshot.Len(), "task"))
-		if end.State == job.Cancelled {
+		p.Err.Printf("run %d has ended: %s, %s of %s completed", s.Number, end.State, human.Count(end.Completed()), human.Plural(end.Snapshot.Len(), noun(end)))
+		if end.State == job.Cancelled && end.Snapshot.Spec.Launch == nil {
 			p.Err.Printf("; muster resume %d goes on with it", s.Number)
 		}
 		p.Err.Printf("\n")
 		return nil
 	}
 	return a.awaitTasks(ctx, c, s)
+}
+
+// noun is what the tasks of a run are for a person.
+func noun(s *run.Standing) string {
+	if s.Snapshot.Spec.Launch != nil {
+		return "program"
+	}
+	return "task"
 }
 
 // awaitTasks waits until the tasks have ended, and counts how.
@@ -104,7 +112,7 @@ func (a *app) awaitTasks(ctx context.Context, c *run.Conductor, s selected) erro
 		}
 		if left == 0 || stand.Ended {
 			p := a.print()
-			p.Err.Printf("cancelled %s of run %d", human.Plural(cancelled, "task"), s.Number)
+			p.Err.Printf("cancelled %s of run %d", human.Plural(cancelled, noun(stand)), s.Number)
 			if done := s.tasks.Len() - cancelled - left; done > 0 {
 				p.Err.Printf("; %d had ended already", done)
 			}

@@ -193,7 +193,7 @@ func (a *app) follow(c *run.Conductor, r *rundir.Run, progress *ui.Progress, o f
 	status := func(s *run.Standing) ui.Status {
 		st := ui.Status{
 			Run: r.Number, Name: spec.Name, Total: s.Snapshot.Len(), Counts: s.Snapshot.Counts,
-			Elapsed: time.Since(began),
+			Elapsed: time.Since(began), Launch: spec.Launch != nil, Alive: s.Snapshot.Alive(),
 		}
 		if s.State == job.Pending {
 			st.Message = "waiting to be started"

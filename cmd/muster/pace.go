@@ -22,12 +22,7 @@ func newPace() *pace { return &pace{} }
 
 // fill adds rate and expectation to a status.
 func (p *pace) fill(st *ui.Status) {
-	ended := 0
-	for state, n := range st.Counts {
-		if state.Ended() {
-			ended += n
-		}
-	}
+	ended := st.Progress()
 	now := time.Now()
 	p.seen = append(p.seen, moment{now, ended})
 	for len(p.seen) > 2 && now.Sub(p.seen[0].at) > paceWindow {

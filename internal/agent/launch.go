@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"muster/internal/admit"
 	"muster/internal/guest"
 	"muster/internal/job"
 	"muster/internal/rundir"
@@ -43,6 +44,8 @@ type launching struct {
 	felling sync.WaitGroup // programs that are being ended one by one
 	axes    chan struct{}  // limits how many of them at a time
 	closing errgroup.Group // of instances whose only program has ended
+	gate    *admit.Gate    // what starts have to pass
+	downing sync.Mutex     // held by whoever takes programs down
 
 	mu       sync.Mutex
 	progs    map[int]*program // given out and not concluded, by task
@@ -86,8 +89,10 @@ func (p *program) attempt() int { return p.call.attempt[0] }
 var (
 	errNotReady = errors.New("it was not alive in time")
 	errTimeout  = errors.New("it ran longer than allowed")
-	errTooMany  = errors.New("ended with its launch: too many programs have failed")
-	errNoBoot   = errors.New("ended with its launch: instances do not start here")
+	errEnded    = errors.New("ended with its launch") // the launch itself could not go on
+	errTooMany  = fmt.Errorf("%w: too many programs have failed", errEnded)
+	errNoBoot   = fmt.Errorf("%w: instances do not start here", errEnded)
+	errNoRoom   = fmt.Errorf("%w: there is not room for all of it", errEnded)
 )
 
 func newLaunching(a *agent) (*launching, error) {
@@ -116,7 +121,10 @@ func (a *agent) launch(ctx context.Context) error {
 	if err := a.run.RetractUp(a.journal.ID()); err != nil {
 		a.Log.Warn("a launch begins", "err", err)
 	}
-	l.free = freeMemory()
+	if !l.admit(ctx) {
+		return nil
+	}
+	defer l.gate.Close()
 	starting, stop := context.WithCancel(ctx)
 	defer stop()
 	l.mu.Lock()
@@ -133,7 +141,9 @@ func (a *agent) launch(ctx context.Context) error {
 	}
 	err := starters.Wait()
 	l.outlive(ctx)
+	l.downing.Lock() // a wave may be on its way down
 	err = errors.Join(err, l.takeDown(context.WithoutCancel(ctx)))
+	l.downing.Unlock()
 	close(l.quit)
 	<-tended
 	l.felling.Wait()
@@ -196,7 +206,12 @@ func (l *launching) starter(ctx context.Context, lane int) error {
 			a.queue.finish()
 			return nil
 		}
-		l.start(ctx, &program{call: c, lane: lane})
+		p := &program{call: c, lane: lane}
+		if !l.pass(ctx) {
+			l.never(p)
+			return nil
+		}
+		l.start(ctx, p)
 	}
 }
 
@@ -205,12 +220,14 @@ func (l *launching) start(ctx context.Context, p *program) {
 	a := l.a
 	p.began = a.journal.Now()
 	if !l.enter(p) {
+		l.gate.Gone(false)
 		l.never(p)
 		return
 	}
 	inst, err := l.instance(ctx, p)
 	if err != nil {
 		if ctx.Err() != nil {
+			l.gate.Gone(false)
 			l.never(p)
 			return
 		}
@@ -328,6 +345,7 @@ func (l *launching) isUp(p *program) {
 	if !first {
 		return
 	}
+	l.gate.Up(p.proc.PID())
 	l.record(rundir.Record{Kind: rundir.KindUp, Up: &rundir.TaskUp{Task: p.task(), Attempt: p.attempt()}})
 }
 

@@ -78,8 +78,8 @@ func (l *launching) conclude(ctx context.Context, p *program) {
 		e.Cause, e.Detail = job.CauseNotReady, l.ready.missed(l.want.ReadyTimeout)
 	case errors.Is(cause, errTimeout):
 		e.Cause, e.Detail = job.CauseTimeout, "ran longer than "+l.a.spec.Timeout.String()
-	case errors.Is(cause, errTooMany):
-		e.Cause, e.Detail = job.CauseMaxFails, cause.Error()
+	case errors.Is(cause, errEnded):
+		e.Cause, e.Detail = job.CauseCancelled, cause.Error()
 	case cause != nil:
 		e = cutBy(cause, e)
 	case terminated(e) && l.doubts(ctx, p):
@@ -116,7 +116,7 @@ func (l *launching) end(p *program, e job.Exit) {
 	state := stateOf(e)
 	l.mu.Lock()
 	again := state == job.Lost && e.Cause == job.CauseInstance && p.call.lost < l.want.Restart && !l.finished
-	stopped := p.cause == nil && l.finished && l.why != nil && !errors.Is(l.why, errRunCancelled) && !errors.Is(l.why, errTooMany)
+	stopped := p.cause == nil && l.finished && l.why != nil && !errors.Is(l.why, errRunCancelled) && !errors.Is(l.why, errEnded)
 	l.mu.Unlock()
 	end := &rundir.TaskEnd{
 		Task: p.task(), Attempt: p.attempt(), Lane: -1, Instance: p.instanceID(),
@@ -154,6 +154,9 @@ func (l *launching) leave(p *program, end *rundir.TaskEnd) {
 	delete(l.progs, p.task())
 	if p.up {
 		l.alive--
+	}
+	if !l.down { // what is taken down makes room for the next wave all at once
+		defer l.gate.Gone(p.up)
 	}
 	switch settled := end.Final || l.finished; {
 	case settled && !p.up:
@@ -265,6 +268,23 @@ func (l *launching) startedPrograms() []*program {
 		}
 	}
 	return list
+}
+
+// nextWave takes the programs down that are up, for those that had no room beside them.
+func (l *launching) nextWave(ctx context.Context) {
+	l.downing.Lock()
+	defer l.downing.Unlock()
+	if err := l.takeDown(context.WithoutCancel(ctx)); err != nil {
+		l.a.note("%v", err)
+	}
+	l.mu.Lock()
+	l.down = false
+	finished := l.finished
+	l.mu.Unlock()
+	if !finished {
+		l.gate.Next()
+		l.meeting.wave.Store(true)
+	}
 }
 
 // takeDown ends everything that is left of the launch, with one look at the processes for

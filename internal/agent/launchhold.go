@@ -16,11 +16,14 @@ import (
 // of the others. The hold begins when all are there.
 //
 //	starting ──all of this node are up──▶ waiting ──those of all nodes are──▶ holding ──▶ finish
+//	   ▲                                                                        │
+//	   └────────────────────── --waves: some had no room yet ◀──────────────────┘
 //
-// But for met it belongs to tend.
+// In waves each node goes by itself. But for met and wave it belongs to tend.
 type meeting struct {
 	state     meetingState
 	met       atomic.Bool   // all elements' programs are up
+	wave      atomic.Bool   // another wave begins
 	since     time.Duration // when the hold began, by the clock that stands while the agent is suspended
 	nextReady time.Time     // when to look next whether programs are ready
 }
@@ -31,6 +34,7 @@ const (
 	meetStarting meetingState = iota
 	meetWaiting
 	meetHolding
+	meetDown
 )
 
 // How often an agent looks whether the programs of all elements are up.
@@ -42,10 +46,14 @@ const (
 // advance brings the launch to its next step when it is time for it.
 func (l *launching) advance(ctx context.Context) {
 	m := &l.meeting
-	if m.state == meetStarting && l.allUp() {
+	if m.state == meetDown && m.wave.CompareAndSwap(true, false) {
+		m.state = meetStarting
+	}
+	inWaves := l.gate.Size() > 0
+	if m.state == meetStarting && (l.allUp() || l.gate.WaveUp()) {
 		l.step(rundir.StepUp, l.taken())
 		m.state = meetWaiting
-		if l.a.own.Elements > 1 {
+		if l.a.own.Elements > 1 && !inWaves {
 			go l.meet(ctx) // the run directory may hang; it ends with ctx, or with the meeting
 		} else {
 			m.met.Store(true)
@@ -56,7 +64,12 @@ func (l *launching) advance(ctx context.Context) {
 		m.state, m.since = meetHolding, l.a.pause.running()
 	}
 	if m.state == meetHolding && l.want.Hold != nil && l.a.pause.running()-m.since >= *l.want.Hold {
-		l.finish(nil)
+		m.state = meetDown
+		if l.allUp() {
+			l.finish(nil)
+		} else {
+			go l.nextWave(ctx) // tend has to see its programs end
+		}
 	}
 }
 

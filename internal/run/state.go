@@ -44,6 +44,9 @@ func (s *Standing) Failed() int {
 // Lost counts the tasks that ended with their agent or instance.
 func (s *Standing) Lost() int { return s.Snapshot.Counts[job.Lost] }
 
+// Lacks reports whether the run could not be because this host, or its nodes, lack something.
+func (s *Standing) Lacks() bool { return s.Unfit != nil || strings.HasPrefix(s.Reason, wordsRoom) }
+
 // arrays is what the engines say about a run's submissions.
 type arrays struct {
 	subs    []rundir.Submission
@@ -294,7 +297,7 @@ func (a *arrays) verdict(snap *rundir.Snapshot) (job.State, string) {
 		failOn = job.FailOn{} // the strictest
 	}
 	if failOn.Fails(failed, total) {
-		return job.Failed, fmt.Sprintf("%d of %d tasks failed", failed, total)
+		return job.Failed, fmt.Sprintf("%d of %d %s failed", failed, total, nouns(snap))
 	}
 	if snap.Spec.Reducer == "" {
 		return job.Completed, ""
@@ -308,21 +311,33 @@ func (a *arrays) unfinished(snap *rundir.Snapshot, left int) (job.State, string)
 	total, why := snap.Len(), a.lastWords(snap)
 	switch {
 	case a.cancelled(snap, why):
-		return job.Cancelled, fmt.Sprintf("cancelled with %d of %d tasks not done", left, total)
+		return job.Cancelled, fmt.Sprintf("cancelled with %d of %d %s not done", left, total, nouns(snap))
+	case snap.Spec.Launch != nil && (why == wordsTime || a.reports[a.last(rundir.SubmitMap)].State == job.Timeout):
+		return job.Timeout, fmt.Sprintf("its time was over before %d of %d programs were done", left, total)
 	case why == wordsTime, a.reports[a.last(rundir.SubmitMap)].State == job.Timeout:
 		return job.Timeout, fmt.Sprintf("its time was over with %d of %d tasks not done; muster resume %d goes on with them", left, total, snap.Run)
 	case a.unfitNode(snap) != nil:
-		return job.NodeFail, fmt.Sprintf("%d of %d tasks not done: %s", left, total, a.unfitNode(snap).Why)
+		return job.NodeFail, fmt.Sprintf("%d of %d %s not done: %s", left, total, nouns(snap), a.unfitNode(snap).Why)
 	case why == wordsStopped:
-		return job.NodeFail, fmt.Sprintf("its agent was stopped with %d of %d tasks not done", left, total)
+		return job.NodeFail, fmt.Sprintf("its agent was stopped with %d of %d %s not done", left, total, nouns(snap))
+	case why == wordsDone && left == snap.Counts[job.Lost] && snap.Spec.Launch != nil:
+		return job.Failed, fmt.Sprintf("%d of %d programs lost the instances that they ran in; --restart N starts such anew", left, total)
 	case why == wordsDone && left == snap.Counts[job.Lost]:
 		return job.NodeFail, fmt.Sprintf("%d of %d tasks lost the instances that they ran in, again and again", left, total)
 	case why == wordsNone, why == wordsDone:
-		return job.NodeFail, fmt.Sprintf("its agent ended with %d of %d tasks not done", left, total)
+		return job.NodeFail, fmt.Sprintf("its agent ended with %d of %d %s not done", left, total, nouns(snap))
 	case why == wordsFailed:
 		return job.Failed, lastNote(snap)
 	}
 	return job.Failed, why
+}
+
+// nouns is what the tasks of a run are for a person.
+func nouns(snap *rundir.Snapshot) string {
+	if snap.Spec.Launch != nil {
+		return "programs"
+	}
+	return "tasks"
 }
 
 // reduced is the verdict on a run whose tasks are well.
@@ -387,6 +402,7 @@ const (
 	wordsFailed    = "failed"
 	wordsTime      = "out of time" // of the allocation
 	wordsCancelled = "cancelled"   // by somebody
+	wordsRoom      = "no room: "   // a launch does not fit on its nodes; why follows
 )
 
 // lastWords is why the agents of the newest map ended: the one who was not done,

@@ -89,7 +89,10 @@ func barLine(v view, width int, paint painter) string {
 	t := v.status.tally()
 	head := runName(v.status.Run)
 	name := human.ClipMiddle(human.Escape(v.status.Name), 24)
-	tail := human.PadLeft(human.Percent(t.ended(), t.total), 5) + "  " + human.Count(t.ended()) + " of " + human.Count(t.total)
+	tail := human.PadLeft(human.Percent(t.progress(), t.total), 5) + "  " + human.Count(t.progress()) + " of " + human.Count(t.total)
+	if t.launch && t.ended() == 0 {
+		tail += " alive"
+	}
 	const least, most = 10, 40
 	used := len(head) + 2 + len(tail) + 2
 	withName := name != "" && width-used-human.Width(name)-2 >= least
@@ -122,10 +125,11 @@ func bar(t tally, cells int, unicode bool, paint painter) string {
 		{t.completed, "█", "#", Green},
 		{t.failed, "▚", "x", Red},
 		{t.lost, "▞", "!", Yellow},
-		{t.running, "▒", ">", Cyan},
+		{t.alive, "▓", "@", Green},
+		{t.running - t.alive, "▒", ">", Cyan},
 		{t.waiting, "░", ".", Dim},
 	}
-	var share [5]int
+	var share [6]int
 	left, biggest := cells, 0
 	for i, s := range segments {
 		if s.n > 0 {
@@ -156,6 +160,9 @@ type part struct {
 
 func countParts(t tally) []part {
 	parts := []part{{human.Count(t.running) + " running", Cyan}}
+	if t.launch {
+		parts = []part{{human.Count(t.alive) + " alive", Green}, {human.Count(t.running-t.alive) + " starting", Cyan}}
+	}
 	if t.suspended > 0 {
 		parts[0].text += " (" + human.Count(t.suspended) + " suspended)"
 	}

@@ -21,6 +21,7 @@ type Event struct {
 	Run     int               `json:"run,omitempty"`
 	Total   int               `json:"total,omitempty"`
 	States  map[job.State]int `json:"states,omitempty"`
+	Alive   int               `json:"alive,omitempty"` // of a launch, those of RUNNING that are
 	Rate    float64           `json:"rate_per_s,omitempty"`
 	Seconds float64           `json:"seconds,omitempty"` // elapsed
 	Left    float64           `json:"left_seconds,omitempty"`
@@ -99,7 +100,7 @@ func runEvent(kind string, st Status) Event {
 		states[job.Pending] = t.waiting
 	}
 	return Event{
-		Type: kind, Run: st.Run, Total: t.total, States: states,
+		Type: kind, Run: st.Run, Total: t.total, States: states, Alive: t.alive,
 		Rate: round(st.Rate), Seconds: seconds(st.Elapsed), Left: seconds(st.Left),
 		Slowest: st.Slowest, Slow: seconds(st.SlowestTime), Failure: human.Escape(st.Failure), Message: human.Escape(st.Message),
 	}

@@ -30,7 +30,7 @@ func (r *plainReporter) beat(now time.Time, v view) {
 	t := st.tally()
 	tenth := 0
 	if t.total > 0 {
-		tenth = t.ended() * 10 / t.total
+		tenth = t.progress() * 10 / t.total
 	}
 	if !r.began { // what a resumed run has behind it is no news
 		r.began, r.last, r.tenth = true, now, tenth
@@ -111,14 +111,24 @@ func runName(n int) string {
 // 151/s, about 25 s left".
 func plainSentence(st Status) string {
 	t := st.tally()
-	parts := []string{human.Percent(t.ended(), t.total), human.Count(t.completed) + " of " + human.Count(t.total) + " completed"}
+	parts := []string{human.Percent(t.progress(), t.total), human.Count(t.completed) + " of " + human.Count(t.total) + " completed"}
+	if t.launch {
+		parts[1] = human.Count(t.alive) + " of " + human.Count(t.total) + " alive"
+		if t.completed > 0 {
+			parts = append(parts, human.Count(t.completed)+" ended")
+		}
+	}
 	if t.failed > 0 {
 		parts = append(parts, human.Count(t.failed)+" failed")
 	}
 	if t.lost > 0 {
 		parts = append(parts, human.Count(t.lost)+" lost or cancelled")
 	}
-	parts = append(parts, human.Count(t.running)+" running")
+	if !t.launch {
+		parts = append(parts, human.Count(t.running)+" running")
+	} else if starting := t.running - t.alive; starting > 0 {
+		parts = append(parts, human.Count(starting)+" starting")
+	}
 	if t.suspended > 0 {
 		parts = append(parts, human.Count(t.suspended)+" of them suspended")
 	}

@@ -16,6 +16,11 @@ type Status struct {
 	Left    time.Duration     // expected until the end; 0: not known
 	Elapsed time.Duration     // since the submission
 
+	// Of a launch: Total programs are to be alive at once, and Alive of those that run are.
+	// Rate and Left are of their coming up.
+	Launch bool
+	Alive  int
+
 	Slowest     job.Phase     // the phase that takes longest, or ""
 	SlowestTime time.Duration // its typical length
 
@@ -28,6 +33,9 @@ type tally struct {
 	completed, failed, lost, running, waiting int
 	suspended                                 int // part of running
 	total                                     int
+
+	launch bool
+	alive  int // of a launch: part of running
 }
 
 func (st Status) tally() tally {
@@ -52,8 +60,17 @@ func (st Status) tally() tally {
 	known := t.completed + t.failed + t.lost + t.running
 	t.waiting = max(t.waiting, st.Total-known)
 	t.total = known + t.waiting
+	if t.launch = st.Launch; t.launch {
+		t.alive = min(st.Alive, t.running)
+	}
 	return t
 }
 
 // ended is how many tasks are through, whichever way.
 func (t tally) ended() int { return t.completed + t.failed + t.lost }
+
+// progress is how many tasks are where they are to be: through, or alive in a launch.
+func (t tally) progress() int { return t.ended() + t.alive }
+
+// Progress is how many tasks are where they are to be: through, or alive in a launch.
+func (st Status) Progress() int { return st.tally().progress() }
