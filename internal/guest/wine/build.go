@@ -185,8 +185,8 @@ func (b *builder) setup(ctx context.Context) (err error) {
 	}
 }
 
-// errUnwritten means that Wine has not written its whole registry.
-var errUnwritten = errors.New("Wine has not written its registry")
+// errUnwritten means that Wine has not written its registry, or not all of it.
+var errUnwritten = errors.New("the registry was not written whole")
 
 // written makes sure that the registry's files are there.
 func written(prefix string) error {
