@@ -32,7 +32,7 @@ func marked(match func(env []string) bool) ([]Info, error) {
 			continue
 		}
 		i, ok := stat(pid)
-		if !ok || i.State == 'Z' {
+		if !ok || i.ended() {
 			continue
 		}
 		below[i.PPID] = append(below[i.PPID], i)

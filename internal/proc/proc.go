@@ -44,6 +44,7 @@ type Cmd struct {
 	DeathSignal syscall.Signal // sent when the *thread* that calls Start ends; see StartLocked
 	Isolate     Isolate        // namespaces to put the child into
 	FixedLayout bool           // without address space randomization, where the system lets one do without
+	GiveUp      []int          // capabilities (unix.CAP_…) that it never has, as far as this process can take them from it; not with DeathSignal
 }
 
 // Limit is one resource limit, soft and hard alike.
@@ -59,6 +60,7 @@ type Table struct {
 	started chan struct{} // there may be children again
 	quit    chan struct{}
 	ended   chan struct{} // closed when collect has returned
+	lowered lowered       // threads for Cmd.GiveUp
 
 	mu       sync.Mutex
 	children map[int]*Child
@@ -139,6 +141,7 @@ func keepDescriptors() error {
 // children it has ended when Close returns, so that a Table made later
 // loses no exit to this one.
 func (t *Table) Close() error {
+	t.lowered.close()
 	close(t.quit)
 	for {
 		var info unix.Siginfo
@@ -228,8 +231,17 @@ func (t *Table) reap() {
 
 // Start starts a process. It costs a vfork and an exec, whatever the size of
 // this process.
-func (t *Table) Start(c Cmd) (*Child, error) {
-	child, err := t.startOn(c)
+func (t *Table) Start(c Cmd) (child *Child, err error) {
+	if len(c.GiveUp) == 0 {
+		child, _, err = t.startOn(c)
+	} else {
+		t.lowered.do(c.GiveUp, func(failed error) (unspoiled bool) {
+			if err = failed; err == nil {
+				child, unspoiled, err = t.startOn(c)
+			}
+			return unspoiled
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -239,12 +251,13 @@ func (t *Table) Start(c Cmd) (*Child, error) {
 // startOn starts c from a thread that has the CPU affinity and the personality
 // that the child is to have, and inherits. The thread is not used again when its own cannot be
 // restored.
-func (t *Table) startOn(c Cmd) (*Child, error) {
+func (t *Table) startOn(c Cmd) (child *Child, restored bool, err error) {
+	restored = true
 	if c.CPUs == nil && !c.FixedLayout {
-		return t.start(c)
+		child, err = t.start(c)
+		return child, restored, err
 	}
 	runtime.LockOSThread()
-	restored := true
 	defer func() {
 		if restored {
 			runtime.UnlockOSThread()
@@ -253,7 +266,7 @@ func (t *Table) startOn(c Cmd) (*Child, error) {
 	if c.CPUs != nil {
 		was, err := pin(c.CPUs)
 		if err != nil {
-			return nil, err
+			return nil, restored, err
 		}
 		defer func() { restored = unix.SchedSetaffinity(0, &was) == nil && restored }()
 	}
@@ -262,7 +275,8 @@ func (t *Table) startOn(c Cmd) (*Child, error) {
 			defer func() { restored = setPersonality(was) && restored }()
 		}
 	}
-	return t.start(c)
+	child, err = t.start(c)
+	return child, restored, err
 }
 
 // pin moves this thread to the CPUs and returns those that it had.

@@ -28,10 +28,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv("PROC_TEST_INIT") != "" {
 		os.Exit(pid1())
 	}
+	if os.Getenv("PROC_TEST_FIRST_THREAD") != "" {
+		withoutFirstThread()
+	}
 	goleak.VerifyTestMain(m)
 }
 
-func newTable(t *testing.T) *proc.Table {
+func newTable(t testing.TB) *proc.Table {
 	t.Helper()
 	table, err := proc.NewTable()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -23,14 +24,23 @@ type Info struct {
 	Started   uint64 // clock ticks after boot: with PID, the process's identity
 	Session   int    // the process that made its session: Start makes one for each child
 	Comm      string
-	State     byte // as in /proc/PID/stat; 'Z' a zombie
+	State     byte // as in /proc/PID/stat; 'Z': its first thread has ended
+
+	threads int // that are left, with the first
 }
+
+// ended reports whether the process was over when it was looked at, though it may not have been
+// collected. One whose first thread has ended runs on while it has others.
+func (i Info) ended() bool { return i.State == 'X' || i.State == 'Z' && i.threads <= 1 }
 
 // Env is the environment that the process was started with, nil when it is empty
 // or cannot be read (the process has ended, or belongs to somebody else).
 func (i Info) Env() []string {
 	for until := time.Now().Add(execTime); ; time.Sleep(50 * time.Microsecond) {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(i.PID) + "/environ")
+		if i.State == 'Z' {
+			b, err = i.threadEnv(), nil
+		}
 		if err != nil {
 			return nil
 		}
@@ -41,6 +51,22 @@ func (i Info) Env() []string {
 			return nil
 		}
 	}
+}
+
+// threadEnv asks the threads that are left when the first has ended, and has taken its
+// view of the environment with it.
+func (i Info) threadEnv() []byte {
+	dir := "/proc/" + strconv.Itoa(i.PID) + "/task"
+	threads, err := readNames(dir)
+	if err != nil {
+		return nil
+	}
+	for _, thread := range threads {
+		if b, err := os.ReadFile(dir + "/" + thread + "/environ"); err == nil && len(b) > 0 {
+			return b
+		}
+	}
+	return nil
 }
 
 // execTime is how long Env waits for an execve(2) to come to its end: on a machine
@@ -87,7 +113,7 @@ func (t *Table) Strays() ([]Info, error) {
 	t.settle()
 	var out []Info
 	for _, pid := range slices.DeleteFunc(kids, t.known) {
-		if i, ok := stat(pid); ok && i.State != 'Z' && i.PPID == os.Getpid() {
+		if i, ok := stat(pid); ok && !i.ended() && i.PPID == os.Getpid() {
 			i.Depth = 1
 			out = append(out, i)
 		}
@@ -131,7 +157,7 @@ func (t *Table) walk(pid, depth, max int) ([]Info, error) {
 	var out []Info
 	for _, k := range kids {
 		i, ok := stat(k)
-		if !ok || i.State == 'Z' {
+		if !ok || i.ended() {
 			continue
 		}
 		i.Depth = depth
@@ -223,8 +249,9 @@ func stat(pid int) (Info, bool) {
 	}
 	ppid, _ := strconv.Atoi(string(f[1]))
 	session, _ := strconv.Atoi(string(f[3]))
+	threads, _ := strconv.Atoi(string(f[17]))
 	started, _ := strconv.ParseUint(string(f[19]), 10, 64)
-	return Info{PID: pid, PPID: ppid, Session: session, Comm: comm, State: f[0][0], Started: started}, true
+	return Info{PID: pid, PPID: ppid, Session: session, Comm: comm, State: f[0][0], Started: started, threads: threads}, true
 }
 
 // statFields splits /proc/PID/stat: the fields after the name, so that field n of
@@ -277,33 +304,36 @@ func (t *Table) Kill(ctx context.Context, match func(Info) bool) (int, error) {
 // generations is how many lists must be empty behind the first that is.
 const generations = 2
 
-// killAll kills what find finds until that is nothing more. A process that must
-// not be signalled keeps no other from being killed.
+// killAll kills what find finds until that is nothing more, and waits until all that it has killed
+// is gone. A process that must not be signalled keeps no other from being killed. Where thousands die,
+// dying takes the time: looking is not to take more of the processors than that.
 func killAll(ctx context.Context, find func() ([]Info, error)) (int, error) {
 	killed := map[[2]uint64]bool{}
 	refused := map[[2]uint64]error{}
+	dying := map[[2]uint64]Info{}
 	wait := 200 * time.Microsecond
 	for empty := 0; ; {
+		began := time.Now()
 		found, err := find()
 		if err != nil {
 			return len(killed), err
 		}
-		var left []Info
 		var refusal error
 		for _, i := range found {
-			key := [2]uint64{uint64(i.PID), i.Started}
+			key := i.key()
 			err := refused[key]
-			if err == nil {
+			if err == nil && !killed[key] {
 				err = SignalProcess(i, syscall.SIGKILL)
+				killed[key], dying[key] = err == nil, i
 			}
 			if err != nil {
 				refused[key], refusal = err, err
-				continue
+				delete(killed, key)
+				delete(dying, key)
 			}
-			killed[key] = true
-			left = append(left, i)
 		}
-		if len(left) == 0 {
+		maps.DeleteFunc(dying, func(_ [2]uint64, i Info) bool { return i.gone() })
+		if len(dying) == 0 {
 			// Who loses its parent while the list is made is not on it; so it is
 			// with that one's own children, in the list after it.
 			if empty++; empty > generations || refusal != nil {
@@ -315,22 +345,42 @@ func killAll(ctx context.Context, find func() ([]Info, error)) (int, error) {
 		empty = 0
 		select {
 		case <-ctx.Done():
-			return len(killed), fmt.Errorf("%d processes do not end (first: %d %s): %w", len(left), left[0].PID, left[0].Comm, ctx.Err())
-		case <-time.After(wait):
+			return len(killed), doNotEnd(dying, ctx.Err())
+		case <-time.After(max(wait, 2*time.Since(began))):
 		}
 		wait = min(2*wait, 20*time.Millisecond)
 	}
 }
+
+func doNotEnd(dying map[[2]uint64]Info, why error) error {
+	for _, i := range dying {
+		return fmt.Errorf("%d processes do not end (one is %d %s): %w", len(dying), i.PID, i.Comm, why)
+	}
+	return why
+}
+
+// gone reports whether the process has ended, collected or not.
+func (i Info) gone() bool {
+	now, ok := stat(i.PID)
+	return !ok || now.Started != i.Started || now.ended()
+}
+
+// key is a process's identity.
+func (i Info) key() [2]uint64 { return [2]uint64{uint64(i.PID), i.Started} }
 
 // SignalAll sends sig to every process below this one that match says yes to.
 // With SIGSTOP it repeats until it finds none that it has not told yet, so that what
 // forks meanwhile is caught too: who has been told forks no more. A process that must not be
 // signalled keeps no other from being told.
 func (t *Table) SignalAll(match func(Info) bool, sig syscall.Signal) error {
+	return t.signalAll(t.Descendants, match, sig)
+}
+
+func (t *Table) signalAll(find func() ([]Info, error), match func(Info) bool, sig syscall.Signal) error {
 	told := map[[2]uint64]bool{}
 	var refusal error
 	for {
-		all, err := t.Descendants()
+		found, err := find()
 		if err != nil {
 			return err
 		}
@@ -339,12 +389,11 @@ func (t *Table) SignalAll(match func(Info) bool, sig syscall.Signal) error {
 			t.settle()
 		}
 		fresh := false
-		for _, i := range all {
-			key := [2]uint64{uint64(i.PID), i.Started}
-			if told[key] || sig == syscall.SIGSTOP && (i.State == 'T' || i.State == 't') || !match(i) {
+		for _, i := range found {
+			if told[i.key()] || sig == syscall.SIGSTOP && (i.State == 'T' || i.State == 't') || !match(i) {
 				continue
 			}
-			told[key], fresh = true, true
+			told[i.key()], fresh = true, true
 			if err := SignalProcess(i, sig); err != nil {
 				refusal = err
 			}
