@@ -94,6 +94,7 @@ judge() {
 
 # start_clusters: both, beside each other, for as long as this script lives.
 clusters=
+beside= # what runs in the background
 start_clusters() {
 	local as_root=() kind pid bad=
 	[ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
@@ -101,7 +102,7 @@ start_clusters() {
 		echo "clusters can be started by root, or with sudo without a password: run make test so" >"$out/cluster.txt"
 		return
 	fi
-	trap stop_clusters EXIT
+	trap '[ -z "$beside" ] || kill "$beside"; stop_clusters' EXIT
 	trap 'exit 1' HUP INT TERM
 	"${as_root[@]}" chmod 0755 "$clusters"
 	for kind in slurm gridengine; do
@@ -110,6 +111,8 @@ start_clusters() {
 	for pid in $(jobs -p); do wait "$pid" || bad=1; done
 	[ -n "$bad" ] || touch "$out/cluster-both"
 }
+# check_drivers: what became of the drivers' tests.
+check_drivers() { cat "$out/drivers.txt" && [ -e "$out/drivers-well" ]; }
 check_clusters() { cat "$out"/cluster*.txt && [ -e "$out/cluster-both" ]; }
 stop_clusters() { [ -z "$clusters" ] || MUSTER_CLUSTERS=$clusters scripts/cluster.sh stop; }
 
@@ -149,21 +152,24 @@ all)
 	say "tests"
 	tests "$out/main.json" "${plain[@]}"
 
-	if [ "$(id -u)" -eq 0 ]; then
-		say "tests as an ordinary user"
-		mapfile -t as_user < <(existing "${user_packages[@]}")
-		step ordinary-user scripts/asuser.sh "$out/user.json" "${as_user[@]}" || true
-	fi
-	say "tests on a real Slurm and a real Grid Engine, as an ordinary user"
 	start_clusters
 	step clusters check_clusters || true
 	if [ "$(id -u)" -eq 0 ]; then
 		export MUSTER_TEST_ENV="$clusters/slurm/env $clusters/gridengine/env"
-		MUSTER_TEST_TOGETHER=1 step drivers-on-clusters scripts/asuser.sh "$out/drivers.json" "${drivers[@]}" || true
+		say "tests as an ordinary user; the drivers of Slurm and Grid Engine beside them, who wait most of the time"
+		MUSTER_TEST_TOGETHER=1 scripts/asuser.sh "$out/drivers.json" "${drivers[@]}" >"$out/drivers.txt" 2>&1 &
+		beside=$!
+		mapfile -t as_user < <(existing "${user_packages[@]}")
+		MUSTER_TEST_ENV='' step ordinary-user scripts/asuser.sh "$out/user.json" "${as_user[@]}" || true
+		if wait "$beside"; then touch "$out/drivers-well"; fi
+		beside=
+		step drivers-on-clusters check_drivers || true
+		say "tests on both clusters, as an ordinary user"
 		step end-to-end-on-clusters scripts/asuser.sh "$out/clusters.json" "${on_clusters[@]}" || true
 		cat "$out/drivers.json" "$out/clusters.json" >>"$out/user.json"
 		passes=(-ordinary user race="$out/race.json" main="$out/main.json" user="$out/user.json")
 	else
+		say "tests on a real Slurm and a real Grid Engine"
 		# shellcheck disable=SC1090,SC1091 # written by the clusters
 		(
 			for env in "$clusters"/*/env; do . "$env"; done
