@@ -43,7 +43,7 @@ type launching struct {
 
 	felling sync.WaitGroup // programs that are being ended one by one
 	axes    chan struct{}  // limits how many of them at a time
-	closing errgroup.Group // of instances whose only program has ended
+	closing sync.WaitGroup // instances whose only program has ended
 	gate    *admit.Gate    // what starts have to pass
 	downing sync.Mutex     // held by whoever takes programs down
 
@@ -105,7 +105,6 @@ func newLaunching(a *agent) (*launching, error) {
 	if l.ready, err = newReadiness(l.want); err != nil {
 		return nil, err
 	}
-	l.closing.SetLimit(-1)
 	l.prepareEnv()
 	return l, nil
 }
@@ -147,7 +146,7 @@ func (a *agent) launch(ctx context.Context) error {
 	close(l.quit)
 	<-tended
 	l.felling.Wait()
-	return errors.Join(err, l.closing.Wait())
+	return err
 }
 
 // finish ends the launch on this node, because of why; nil: its hold is over. The first
@@ -250,6 +249,7 @@ func (l *launching) start(ctx context.Context, p *program) {
 		l.end(p, job.Exit{Cause: cause, Detail: firstLine(err)})
 		return
 	}
+	l.started(p)
 	a.timing.programStarted()
 	l.await(ctx, p)
 }
@@ -266,14 +266,24 @@ func (l *launching) exec(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if _, slow := proc.(guest.Readier); !slow && !l.ready.watches() {
+		defer l.isUp(p) // although it may have ended by now
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p.proc, p.started = proc, true
+	p.proc = proc
+	return nil
+}
+
+// started lets the end of a program count from here on.
+func (l *launching) started(p *program) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.started = true
 	if p.gone {
 		l.gone = append(l.gone, p)
 		poke(l.kick)
 	}
-	return nil
 }
 
 // hasEnded is told of a program's end by whoever collects exits.
@@ -335,7 +345,7 @@ func (l *launching) bootFailed(why string) {
 // isUp takes in that a program is alive.
 func (l *launching) isUp(p *program) {
 	l.mu.Lock()
-	first := !p.up
+	first := !p.up && l.progs[p.task()] == p
 	if first {
 		p.up = true
 		l.alive++

@@ -208,7 +208,11 @@ func (l *launching) release(p *program) {
 		}
 	}
 	if p.inst != nil && len(l.a.shelf.shared) == 0 {
-		l.closing.Go(func() error { return l.a.shelf.discard(context.Background(), p.inst, -1) })
+		l.closing.Go(func() {
+			if err := l.a.shelf.discard(context.Background(), p.inst, -1); err != nil {
+				l.a.note("%v", err)
+			}
+		})
 	}
 }
 
@@ -336,6 +340,7 @@ func (l *launching) closeInstances(ctx context.Context) error {
 	if len(l.a.shelf.shared) > 0 {
 		return l.a.shelf.close(ctx)
 	}
+	l.closing.Wait()
 	var closing errgroup.Group
 	closing.SetLimit(l.a.share.Lanes)
 	for _, inst := range l.a.shelf.all() {

@@ -64,7 +64,8 @@ const (
 // await waits until a program runs its own code, as far as its guest does not tell
 // that by the return of Start; then it is alive, unless there is another sign to wait for.
 func (l *launching) await(ctx context.Context, p *program) {
-	if r, slow := p.proc.(guest.Readier); slow {
+	r, slow := p.proc.(guest.Readier)
+	if slow {
 		for wait := execFirst; !r.Ready(); wait = min(wait*3/2, execMost) {
 			if l.isGone(p) {
 				return
@@ -76,7 +77,7 @@ func (l *launching) await(ctx context.Context, p *program) {
 			}
 		}
 	}
-	if !l.ready.watches() {
+	if slow && !l.ready.watches() {
 		l.isUp(p)
 	}
 }

@@ -59,7 +59,7 @@ func (p *Plan) printLaunch(w io.Writer) {
 	if l.Hold == nil {
 		fmt.Fprintln(w, "  held       until the programs end by themselves")
 	} else {
-		fmt.Fprintf(w, "  held       %s, then taken down\n", job.FormatDuration(*l.Hold))
+		fmt.Fprintf(w, "  held       %v, then taken down\n", *l.Hold)
 	}
 	for _, n := range p.Notes {
 		fmt.Fprintln(w, "  note       "+n)

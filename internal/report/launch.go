@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,11 @@ func (r *Report) Launch() (l Launch, ok bool) {
 	return l, true
 }
 
+// tookDown reports whether programs were alive when the launch was taken down.
+func (r *Run) tookDown() bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Step == rundir.StepDown && s.Alive > 0 })
+}
+
 // extent is from the beginning of the first span of a phase to the end of the last.
 func extent(tl *timeline.Timeline, phase job.Phase) (d time.Duration, found bool) {
 	var from, to time.Duration
@@ -155,7 +161,7 @@ func (t *textReport) launchVerdict() {
 	if d, held := l.Phases["held"]; held && t.run.Spec.Launch.Hold != nil {
 		parts = append(parts, "held "+human.Duration(d))
 	}
-	if d, taken := l.Phases["taken_down"]; taken && l.AliveMax > 0 {
+	if d, taken := l.Phases["taken_down"]; taken && t.run.tookDown() {
 		parts = append(parts, "gone after "+human.Duration(d))
 	}
 	if n := t.failed(); n > 0 {
