@@ -1,7 +1,7 @@
 // Bench measures muster against what one would use without it, each pair in one
 // run on the same machine, and writes the figures into docs/performance.md.
 //
-//	bench [-muster FILE] [-doc FILE] [-lanes N] [-scale F] [native] [wine] [large] [skewed] [slurm] [slurm-256]
+//	bench [-muster FILE] [-doc FILE] [-lanes N] [-scale F] [native] [wine] [start] [large] [skewed] [slurm] [slurm-256]
 //	bench spawn N WORKERS PROGRAM   the bare spawn loop that native compares with
 //
 // Without names all are measured but slurm-256. The clusters need root. It makes a home folder of its own below -work, so
@@ -76,13 +76,15 @@ func run(ctx context.Context, args []string) (err error) {
 	all := []struct {
 		name, title string
 		measure     func(context.Context, *bench) ([]row, error)
+		table       func(context.Context, *bench) (string, error) // instead: what is no comparison of two rates
 	}{
-		{"native", "Native programs", native},
-		{"wine", "Windows programs", wine},
-		{"large", "A run of 100,000 tasks", large},
-		{"skewed", "Tasks that differ", skewed},
-		{"slurm", "On a little Slurm", slurm},
-		{"slurm-256", "The published launch, on 256 nodes of one machine", slurm256},
+		{"native", "Native programs", native, nil},
+		{"wine", "Windows programs", wine, nil},
+		{"start", "One start", nil, start},
+		{"large", "A run of 100,000 tasks", large, nil},
+		{"skewed", "Tasks that differ", skewed, nil},
+		{"slurm", "On a little Slurm", slurm, nil},
+		{"slurm-256", "The published launch, on 256 nodes of one machine", slurm256, nil},
 	}
 	names := flags.Args()
 	for _, m := range all {
@@ -90,11 +92,20 @@ func run(ctx context.Context, args []string) (err error) {
 		if len(names) > 0 && !contains(names, m.name) || len(names) == 0 && m.name == "slurm-256" {
 			continue
 		}
-		rows, err := m.measure(ctx, b)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+		var text string
+		if m.table != nil {
+			body, err := m.table(ctx, b)
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			text = heading2(m.title, facts(ctx, b)) + body
+		} else {
+			rows, err := m.measure(ctx, b)
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			text = section(m.title, facts(ctx, b), rows)
 		}
-		text := section(m.title, facts(ctx, b), rows)
 		fmt.Println(text)
 		if b.scale != 1 {
 			continue

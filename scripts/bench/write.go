@@ -19,13 +19,16 @@ type row struct {
 // section is a heading, the machine, and a table.
 func section(title, facts string, rows []row) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "## %s\n\n%s\n\n", title, facts)
+	s.WriteString(heading2(title, facts))
 	s.WriteString("| what | muster | compared with | ratio | wanted |\n| --- | --- | --- | --- | --- |\n")
 	for _, r := range rows {
 		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s |\n", r.what, r.muster, r.compared, r.ratio, r.wanted)
 	}
 	return s.String()
 }
+
+// heading2 begins a section.
+func heading2(title, facts string) string { return fmt.Sprintf("## %s\n\n%s\n\n", title, facts) }
 
 // heading begins the document when there is none.
 const heading = `# How fast muster is
