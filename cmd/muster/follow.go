@@ -44,8 +44,16 @@ func (a *app) conduct(cmd *cobra.Command, req run.Request, f runFlags) error {
 	for _, line := range append(announced, prep.Plan.Notes...) {
 		c.Tell(line)
 	}
+	room, err := a.foresee(prep)
+	if err != nil {
+		return err
+	}
 	if f.dryRun {
-		return a.dryRun(c, prep)
+		if err := a.dryRun(c, prep); err != nil {
+			return err
+		}
+		a.print().Out.Print(room)
+		return nil
 	}
 	var r *rundir.Run
 	err = a.preparing(ctx, c, progress, func(ctx context.Context) (err error) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"muster/internal/admit"
 	"muster/internal/engine"
 	"muster/internal/guest"
 	"muster/internal/image"
@@ -82,7 +83,7 @@ func exitCode(err error) int {
 		return int(code)
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, new(*run.Unfit)), errors.Is(err, engine.ErrMissing), errors.Is(err, engine.ErrUnavailable):
+	case errors.As(err, new(*run.Unfit)), errors.As(err, new(*admit.Refusal)), errors.Is(err, engine.ErrMissing), errors.Is(err, engine.ErrUnavailable):
 		return exitLacking
 	case errors.Is(err, guest.ErrLacking), errors.Is(err, node.ErrScratch), errors.Is(err, image.ErrOwner), errors.Is(err, image.ErrSpace),
 		errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

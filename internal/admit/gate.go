@@ -25,6 +25,12 @@ func (r *Refusal) Error() string {
 	return r.Decision.Line()
 }
 
+// Code is what `muster explain` expands.
+const Code = "no-room"
+
+// ErrorCode is Code.
+func (r *Refusal) ErrorCode() string { return Code }
+
 // Hint says how the limit is raised.
 func (r *Refusal) Hint() string { return r.Decision.Hint() }
 
@@ -73,9 +79,10 @@ type Gate struct {
 	started  int           // of this wave
 	up       int
 	pids     []int
-	size     int // of a wave; 0: not known yet, or all fit
-	nextLook int // when so many are up, it is measured; 0: no more
-	allowed  int // starts before that
+	size     int  // of a wave; 0: not known yet, or all fit
+	between  bool // a wave is up, and the next has not begun
+	nextLook int  // when so many are up, it is measured; 0: no more
+	allowed  int  // starts before that
 	each     Need
 	decision Decision
 	last     Look // the newest
@@ -167,7 +174,7 @@ func (g *Gate) pass() (bool, error) {
 		return false, g.refusal
 	case g.err != nil:
 		return false, g.err
-	case g.full(), g.started >= g.allowed, !g.roomy():
+	case g.between, g.full(), g.started >= g.allowed, !g.roomy():
 		return false, nil
 	}
 	g.started++
@@ -211,11 +218,12 @@ func (g *Gate) Gone(up bool) {
 }
 
 // WaveUp reports whether a wave has all the programs that fit, and they are up: hold them, take
-// them down, and call Next. Never without Options.Waves.
+// them down, and call Next. Nothing is started before that. Never without Options.Waves.
 func (g *Gate) WaveUp() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.full() && g.up >= g.started
+	g.between = g.between || g.full() && g.up >= g.started
+	return g.between
 }
 
 func (g *Gate) full() bool { return g.size > 0 && g.started >= g.size }
@@ -225,7 +233,7 @@ func (g *Gate) Next() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.started, g.up, g.counted, g.pids, g.short = 0, 0, 0, nil, time.Time{}
-	g.nextLook, g.allowed = 0, g.o.Programs
+	g.nextLook, g.allowed, g.between = 0, g.o.Programs, false
 	g.history = g.history[:0]
 	g.wake()
 }
@@ -293,7 +301,7 @@ func (g *Gate) beat(p node.Pulse, up int) {
 	}
 	g.history = append(g.history, beatOf{now, g.started})
 	g.weigh(p.Memory)
-	waiting := g.started < g.allowed && !g.full()
+	waiting := g.started < g.allowed && !g.full() && !g.between
 	switch {
 	case !waiting || g.roomy():
 		g.short = time.Time{}
@@ -371,7 +379,7 @@ func (g *Gate) look() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.nextLook == 0 { // the wave has been taken down meanwhile
+	if g.nextLook == 0 || g.between { // the wave has been taken down meanwhile
 		return
 	}
 	g.conclude(g.survey.Look(up, room, footprints))

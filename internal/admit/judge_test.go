@@ -55,7 +55,7 @@ var asks = []struct {
 }{
 	{"fits", Ask{Programs: 16384, Each: probe, How: "measured over 64 programs, 10 % added"}, desk(), 16384, "this machine's memory"},
 	{"a cgroup of 4 GiB", Ask{Programs: 16384, Each: probe, How: "measured over 64 programs, 10 % added"},
-		in(Memory, node.Bound{By: "memory cgroup /user.slice", Limit: 4 * gib, Used: 100 * mib, Raise: "its owner writes memory.max"}), 3400, "memory cgroup /user.slice"},
+		in(Memory, node.Bound{By: "memory cgroup /user.slice", Limit: 4 * gib, Used: 100 * mib, Raise: "whoever made the group can raise it, in memory.max"}), 3400, "memory cgroup /user.slice"},
 	{"servers come before", Ask{Programs: 16384, Each: probe, Fixed: Need{Memory: gib, Tasks: 120}},
 		in(Memory, node.Bound{By: "memory cgroup /user.slice", Limit: 4 * gib, Used: 100 * mib}), 2469, "memory cgroup /user.slice"},
 	{"a floor that was asked for", Ask{Programs: 100, Each: Need{Memory: gib}, Floor: 20 * gib}, desk(), 2, "this machine's memory"},

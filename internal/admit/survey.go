@@ -62,15 +62,17 @@ func (s Survey) Look(up int, now node.Room, footprints []int64) Look {
 }
 
 // Bears reports whether a decision that not all fit can rest on the look: enough was
-// seen, and twice as many programs gave nearly the same figure as the look before, or
-// could not even be started.
+// seen, and twice as many programs gave nearly the same figure as the look before. Early on
+// it is also enough that twice as many could not even be started; later the floor sees to that, which waits for others to give
+// memory back.
 func (l Look) Bears(d Decision, before Look) bool {
 	if l.Up == 0 { // what is taken in any case
 		return true
 	}
 	c, _ := d.Tightest()
-	steady := before.Up > 0 && 3*c.Resource.need(before.Each) <= 4*c.Each
-	return l.Firm && (steady || d.AtOnce < 2*l.Up)
+	was := c.Resource.need(before.Each)
+	steady := before.Up > 0 && 3*was <= 4*c.Each && 3*c.Each <= 4*was
+	return l.Firm && (steady || l.Up <= barrierEnd && d.AtOnce < 2*l.Up)
 }
 
 // growth is by how much the tightest of the bounds has been used up.

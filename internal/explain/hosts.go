@@ -82,6 +82,14 @@ var hosts = []Topic{
 		Do: []Advice{
 			{"muster map … --state DIR", "Keeps runs in a folder that all nodes share. In ~/.config/muster/config.toml: state = \"DIR\"."},
 			{"", "Put muster itself into such a folder too, and start it from there."}}},
+	{Code: "no-room", Kind: Host,
+		Meaning: "The programs of a launch cannot all be alive at the same time on this node. The message is the arithmetic: what one takes, how many there are to be, and the tightest of the limits on memory, processes, descriptors, disk and inodes. Whatever had been started to find that out has been taken down.",
+		Look:    []Advice{{"muster launch … --dry-run", "The arithmetic for each limit."}, {here.Command, here.Text}},
+		Do: []Advice{
+			{"muster launch … --waves", "Starts as many as fit, takes them down after --hold, and starts the next."},
+			{"muster launch … --engine slurm --nodes N", "Deals the programs to more nodes."},
+			{"muster launch … --isolation node", "Lets all programs of a node share their servers."},
+			{"muster launch … --floor 100M", "Leaves less memory free than 5 %."}}},
 	{Code: "journal-damaged", Kind: Host,
 		Meaning: "A journal of the run directory is damaged in its middle. The message names the file and the place; the other journals still count.",
 		Usually: []string{"The disk or the file server failed.", "Something else wrote into the run directory."},

@@ -82,7 +82,7 @@ func (h Host) memoryBounds(g groups) ([]Bound, error) {
 		}
 		used, _ := number(dir, usage)
 		cache, _ := field(filepath.Join(dir, "memory.stat"), idle)
-		bounds = append(bounds, Bound{By: "memory cgroup " + g.name(dir) + note, Limit: limit, Used: max(0, used-cache), Raise: "its owner writes " + file})
+		bounds = append(bounds, Bound{By: "memory cgroup " + g.name(dir) + note, Limit: limit, Used: max(0, used-cache), Raise: "whoever made the group can raise it, in " + file})
 	}
 	for _, dir := range g.v2.up() {
 		add(g.v2, dir, "", "memory.max", "memory.current", "inactive_file")
@@ -133,7 +133,7 @@ func (h Host) taskBounds(g groups) ([]Bound, error) {
 		for _, dir := range g.dirs {
 			if limit, ok := number(dir, "pids.max"); ok {
 				now, _ := number(dir, "pids.current")
-				bounds = append(bounds, Bound{By: "pids cgroup " + g.name(dir), Limit: limit, Used: now, Raise: "its owner writes pids.max"})
+				bounds = append(bounds, Bound{By: "pids cgroup " + g.name(dir), Limit: limit, Used: now, Raise: "whoever made the group can raise it, in pids.max"})
 			}
 		}
 	}

@@ -2,7 +2,9 @@ package run
 
 import (
 	"fmt"
+	"strings"
 
+	"muster/internal/admit"
 	"muster/internal/engine"
 	"muster/internal/job"
 	"muster/internal/rundir"
@@ -15,12 +17,14 @@ const (
 )
 
 // Unfit says that the nodes of a run lack what this host has, so that none could
-// begin. It is an error for whoever wanted the run; nothing of it is queued any more.
+// begin, or that a launch does not fit on them. It is an error for whoever wanted the run; nothing
+// of it is queued any more.
 type Unfit struct {
 	Run        int
 	Generation int    // of the submission
 	Why        string // one clause, with the node
 	Do         string
+	Code       string
 }
 
 func (u *Unfit) Error() string { return fmt.Sprintf("run %d could not begin: %s", u.Run, u.Why) }
@@ -29,11 +33,36 @@ func (u *Unfit) Error() string { return fmt.Sprintf("run %d could not begin: %s"
 func (u *Unfit) Hint() string { return u.Do }
 
 // ErrorCode is what `muster explain` expands.
-func (u *Unfit) ErrorCode() string { return "not-shared" }
+func (u *Unfit) ErrorCode() string {
+	if u.Code == "" {
+		return "not-shared"
+	}
+	return u.Code
+}
+
+// noRoom tells on which node there is no room for its part of a launch.
+func (a *arrays) noRoom(snap *rundir.Snapshot) *Unfit {
+	gen := a.last(rundir.SubmitMap)
+	for _, ag := range snap.Agents {
+		why, refused := strings.CutPrefix(ag.Why, rundir.NoRoom)
+		if !refused || ag.ID.Generation != gen {
+			continue
+		}
+		line, hint, _ := strings.Cut(why, "\n")
+		if hint == "" {
+			hint = "fewer programs at a time, or more nodes"
+		}
+		return &Unfit{Run: snap.Run, Generation: gen, Why: ag.Host + ": " + line, Do: hint, Code: admit.Code}
+	}
+	return nil
+}
 
 // unfit tells why no element of the newest map could even begin, as far as is
 // known; nil: that is not so.
 func (a *arrays) unfit(snap *rundir.Snapshot) *Unfit {
+	if u := a.noRoom(snap); u != nil {
+		return u
+	}
 	gen := a.last(rundir.SubmitMap)
 	for _, ag := range snap.Agents {
 		if ag.ID.Generation == gen && ag.Lanes > 0 {

@@ -107,6 +107,10 @@ const (
 	StepGone Step = "gone" // nothing is left of them
 )
 
+// NoRoom begins the last words of an agent on whose node a launch has no room. How much is
+// missing follows; a second line says how there could be more.
+const NoRoom = "no room: "
+
 // TaskEnd says how an attempt ended. Attempt 0: none was made, and yet the task is
 // done with (cancelled before it was started, its output was there).
 type TaskEnd struct {
