@@ -30,7 +30,7 @@ func (a *app) verdict(r *rundir.Run, s *run.Standing, cancelled bool, o followOp
 	switch {
 	case s.State == job.Completed:
 		return nil
-	case s.Lacks():
+	case s.Unfit != nil:
 		return exitError(exitLacking)
 	case cancelled:
 		return exitError(exitInterrupted)

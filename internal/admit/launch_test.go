@@ -34,17 +34,6 @@ func TestMain(m *testing.M) {
 // take touches so many MiB, says so with a file in the folder ADMIT_MARKS and one in its
 // work folder, and stays until it is told to end.
 func take(mib int) error {
-	after, _ := strconv.Atoi(os.Getenv("ADMIT_AFTER")) // so many others
-	for after > 0 {
-		names, err := os.ReadDir(os.Getenv("ADMIT_MARKS"))
-		if err != nil {
-			return err
-		}
-		if len(names) >= after {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
 	memory := make([]byte, mib<<20)
 	for i := 0; i < len(memory); i += 4096 {
 		memory[i] = 1
@@ -356,20 +345,43 @@ func TestWavesInACgroup(t *testing.T) {
 // are started, it is said, and nobody is killed.
 func TestFloorHolds(t *testing.T) {
 	l := newLab(t)
-	l.inGroup(2400 * mib)
-	other := l.command(680, l.taker) // less than the floor: even if it comes last, it finds room
-	other.Env = append(other.Env, "ADMIT_AFTER=100")
-	other.Dir = l.scratch
-	if err := other.Start(); err != nil {
+	l.inGroup(2600 * mib)
+	const programs, before = 300, 80 // of three to five MiB: without the other one they would fit
+	other := l.command(880, l.taker)
+	other.Dir = l.dir
+	meanwhile := make(chan error, 1)
+	go func() {
+		meanwhile <- func() error {
+			for l.taken() < before {
+				time.Sleep(time.Millisecond)
+				if l.Context().Err() != nil {
+					return l.Context().Err()
+				}
+			}
+			// The agent stands still until the other one has its memory.
+			agent, err := l.agent()
+			if err != nil {
+				return err
+			}
+			if err := syscall.Kill(agent, syscall.SIGSTOP); err != nil {
+				return err
+			}
+			if err := other.Start(); err != nil {
+				return err
+			}
+			l.until("the other one has its memory", func() bool { return exists(filepath.Join(l.dir, "ready")) })
+			return syscall.Kill(agent, syscall.SIGCONT)
+		}()
+	}()
+	code, _, stderr := l.launch(1, "-n", strconv.Itoa(programs), "--in-flight", "1", "--floor", "900M", "--workdir", "private", "--hold", "1s", "--", l.taker)
+	if err := <-meanwhile; err != nil {
 		t.Fatal(err)
 	}
-	const programs = 300 // of four to five MiB: without the other one they would fit
-	code, _, stderr := l.launch(1, "-n", strconv.Itoa(programs), "--in-flight", "1", "--floor", "700M", "--workdir", "private", "--hold", "1s", "--", l.taker)
-	if code != 3 || !strings.Contains(stderr, "memory cgroup /muster-admit-") {
+	if code != 3 || !strings.Contains(stderr, "memory stays at its floor: ") || !strings.Contains(stderr, "(memory cgroup /muster-admit-") {
 		t.Errorf("it ended with %d", code)
 	}
-	if n := l.taken(); n < 100 || n >= programs {
-		t.Errorf("%d were started", n)
+	if n := l.taken(); n < before || n > programs {
+		t.Errorf("%d have taken memory, the other one among them", n)
 	}
 	if k := l.killed(); k != "0" {
 		t.Errorf("the kernel has killed %s for memory", k)
@@ -378,6 +390,17 @@ func TestFloorHolds(t *testing.T) {
 		t.Error(err)
 	}
 	_ = other.Wait() // killed
+}
+
+// agent is the launch's agent.
+func (l *lab) agent() (int, error) {
+	for _, pid := range l.inside() {
+		b, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		if err == nil && strings.HasPrefix(string(b), l.exe+"\x00agent\x00") && strings.Contains(string(b), "\x00--scratch-dir\x00") {
+			return strconv.Atoi(pid)
+		}
+	}
+	return 0, errors.New("there is no agent in the group")
 }
 
 // TestRefusedForProcesses: an ordinary user may have so many processes, and that is met

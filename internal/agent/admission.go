@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"muster/internal/admit"
-	"muster/internal/job"
 	"muster/internal/node"
 	"muster/internal/scratch"
 )
@@ -54,17 +53,11 @@ func (a *agent) admission(programs int) (*admit.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	least := a.traits.Program
-	if a.spec.Isolation != job.IsolateNode {
-		i := a.traits.Instance
-		least.Memory, least.Tasks, least.Open, least.Inodes = least.Memory+i.Memory, least.Tasks+i.Tasks, least.Open+i.Open, least.Inodes+i.Inodes
-	}
-	const ownFiles = 3 // a work folder and a file for each output stream
 	allocation, _ := node.Allocation(func(name string) string { return value(a.Environ, name) })
 	l := a.spec.Launch
 	return admit.Open(admit.Here{Host: h, Scratch: a.Scratch}, admit.Options{
 		Programs:   programs,
-		Least:      admit.Need{Memory: least.Memory, Tasks: least.Tasks, Files: least.Open, Inodes: least.Inodes + ownFiles},
+		Least:      admit.Least(a.traits, a.spec.Isolation),
 		Floor:      l.Floor,
 		Waves:      l.Waves,
 		Allocation: allocation,

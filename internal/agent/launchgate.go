@@ -3,13 +3,12 @@ package agent
 import (
 	"context"
 	"errors"
+	"time"
 
 	"muster/internal/admit"
+	"muster/internal/job"
+	"muster/internal/rundir"
 )
-
-// noRoom begins the last words of an agent whose launch does not fit on its node; the
-// conductor knows it.
-const noRoom = "no room: "
 
 // admit opens the gate that starts have to pass, and before that the instances that all
 // programs share: what they take is not the programs'. It reports false when not all can fit,
@@ -18,7 +17,7 @@ func (l *launching) admit(ctx context.Context) bool {
 	a := l.a
 	gate, err := a.admission(a.queue.count())
 	if err != nil {
-		a.queue.stop(refusal(err))
+		l.refuse(err)
 		return false
 	}
 	l.free = freeMemory()
@@ -38,11 +37,20 @@ func refusal(err error) string {
 	if !errors.As(err, &r) {
 		return "finding out what there is room for: " + firstLine(err)
 	}
-	words := noRoom + firstLine(err)
-	if hint := r.Hint(); hint != "" {
-		words += "; " + hint
+	return rundir.NoRoom + firstLine(err) + "\n" + r.Hint()
+}
+
+// refuse ends the launch for want of room, here and on all other nodes: its programs are to be
+// alive together or not at all.
+func (l *launching) refuse(err error) {
+	a := l.a
+	a.queue.stop(refusal(err))
+	if a.own.Elements == 1 {
+		return
 	}
-	return words
+	if _, err := a.run.Ask(rundir.Request{Op: job.OpCancel, At: time.Now(), By: nodeName(a.Environ, a.machine), Why: firstLine(err)}); err != nil {
+		a.note("telling the other nodes that there is no room here: %v", err)
+	}
 }
 
 // pass waits until there is room for one more program. It reports false when none is
@@ -50,7 +58,7 @@ func refusal(err error) string {
 func (l *launching) pass(ctx context.Context) bool {
 	err := l.gate.Wait(ctx)
 	if err != nil && ctx.Err() == nil {
-		l.a.queue.stop(refusal(err))
+		l.refuse(err)
 		l.finish(errNoRoom)
 	}
 	return err == nil

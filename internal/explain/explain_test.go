@@ -77,7 +77,7 @@ func hasTopic(code string, kind explain.Kind) bool {
 }
 
 // The commands that muster has; a topic must not send people to another one.
-var commands = strings.Fields("map image check exec ps status logs wait cancel hold release suspend continue resume rm report node config explain --version COMMAND")
+var commands = strings.Fields("map launch image check exec ps status logs wait cancel hold release suspend continue resume rm report node config explain --version COMMAND")
 
 func TestTopicsAreWellMade(t *testing.T) {
 	seen := map[string]bool{}

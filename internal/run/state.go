@@ -44,9 +44,6 @@ func (s *Standing) Failed() int {
 // Lost counts the tasks that ended with their agent or instance.
 func (s *Standing) Lost() int { return s.Snapshot.Counts[job.Lost] }
 
-// Lacks reports whether the run could not be because this host, or its nodes, lack something.
-func (s *Standing) Lacks() bool { return s.Unfit != nil || strings.HasPrefix(s.Reason, wordsRoom) }
-
 // arrays is what the engines say about a run's submissions.
 type arrays struct {
 	subs    []rundir.Submission
@@ -402,7 +399,6 @@ const (
 	wordsFailed    = "failed"
 	wordsTime      = "out of time" // of the allocation
 	wordsCancelled = "cancelled"   // by somebody
-	wordsRoom      = "no room: "   // a launch does not fit on its nodes; why follows
 )
 
 // lastWords is why the agents of the newest map ended: the one who was not done,
