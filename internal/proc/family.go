@@ -16,17 +16,25 @@ import (
 type Family struct {
 	table *Table
 	child *Child // nil: every child with one of the marks
-	marks []string
+	marks map[string]bool
 	spare func(Info) bool // not of the family all the same; may be nil
 }
 
 // Family is the family of those marks ("NAME=VALUE"): of all children that were given one of
 // them in their environment.
-func (t *Table) Family(marks ...string) Family { return Family{table: t, marks: marks} }
+func (t *Table) Family(marks ...string) Family { return Family{table: t, marks: set(marks)} }
 
 // Family is what is below a child, with the child itself, and the orphans with one of those marks.
 func (c *Child) Family(marks ...string) Family {
-	return Family{table: c.table, child: c, marks: marks}
+	return Family{table: c.table, child: c, marks: set(marks)}
+}
+
+func set(marks []string) map[string]bool {
+	in := make(map[string]bool, len(marks))
+	for _, m := range marks {
+		in[m] = true
+	}
+	return in
 }
 
 // But is the family without those that spare says yes to.
@@ -36,7 +44,7 @@ func (f Family) But(spare func(Info) bool) Family {
 }
 
 func (f Family) marked(env []string) bool {
-	return slices.ContainsFunc(f.marks, func(mark string) bool { return slices.Contains(env, mark) })
+	return slices.ContainsFunc(env, func(kv string) bool { return f.marks[kv] })
 }
 
 // Kill ends the family, by SIGKILL, again and again until none of it is left, like Table.Kill.

@@ -83,7 +83,7 @@ func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, e
 	if err != nil {
 		return nil, err
 	}
-	return &process{child: child, table: i.table}, nil
+	return &process{child: child}, nil
 }
 
 // env puts the instance's temporary folder and its marks into the program's
@@ -115,20 +115,19 @@ func (i *instance) Control(ctx context.Context, op job.Op) error {
 	default:
 		return fmt.Errorf("a native instance cannot %s", op)
 	}
-	return i.table.SignalAll(i.table.Marked(i.mark), sig)
+	return i.table.Family(i.mark).Signal(sig)
 }
 
 func (i *instance) Close(ctx context.Context) error {
 	i.closed.Store(true)
 	// A cancelled context must not leave processes behind.
 	ctx = context.WithoutCancel(ctx)
-	_, killErr := i.table.Kill(ctx, i.table.Marked(i.mark))
+	_, killErr := i.table.Family(i.mark).Kill(ctx)
 	return errors.Join(killErr, guest.EmptyDir(i.place.Dir), guest.EmptyDir(i.place.Temp))
 }
 
 type process struct {
 	child *proc.Child
-	table *proc.Table
 }
 
 func (p *process) PID() int { return p.child.PID() }
@@ -144,15 +143,15 @@ func (p *process) Wait(ctx context.Context) (job.Exit, error) {
 func (p *process) Terminate(context.Context) error { return p.child.SignalGroup(syscall.SIGTERM) }
 
 func (p *process) Control(ctx context.Context, op job.Op) error {
-	below := p.table.Below(p.child.PID())
+	below := p.child.Family()
 	switch op {
 	case job.OpCancel:
-		_, err := p.table.Kill(ctx, below)
+		_, err := below.Kill(ctx)
 		return err
 	case job.OpSuspend:
-		return p.table.SignalAll(below, syscall.SIGSTOP)
+		return below.Signal(syscall.SIGSTOP)
 	case job.OpContinue:
-		return p.table.SignalAll(below, syscall.SIGCONT)
+		return below.Signal(syscall.SIGCONT)
 	}
 	return fmt.Errorf("a program cannot %s", op)
 }

@@ -226,7 +226,7 @@ func (b *builder) run(ctx context.Context, limit time.Duration, what string, arg
 // settle waits until only Windows' services are left of what was run, then ends
 // those, so that the server ends with nothing under way.
 func (b *builder) settle(ctx context.Context) error {
-	owns := b.server.owns()
+	owns := b.table.Marked(b.server.mark())
 	for end := time.Now().Add(settleLimit); time.Now().Before(end); {
 		all, err := b.table.Descendants()
 		if err != nil {

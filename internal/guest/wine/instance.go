@@ -36,6 +36,8 @@ type instance struct {
 	watchers sync.WaitGroup // of servers
 	closing  sync.Mutex     // held by Close
 
+	starts sync.RWMutex // held for reading while a program is being started
+
 	mu      sync.Mutex
 	servers []*server // that have come up, the dead too
 	next    int       // number of the next server
@@ -101,7 +103,7 @@ func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, e
 	if err != nil {
 		return nil, err
 	}
-	p, err := i.startOn(s, c)
+	p, err := i.startUnlessClosed(s, c)
 	if err != nil {
 		s.load.Add(-1)
 		if !s.alive() && !i.Alive() {
@@ -110,6 +112,28 @@ func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, e
 		return nil, err
 	}
 	return p, nil
+}
+
+// startUnlessClosed starts a program on s. Close waits for it, and finds what it has started.
+func (i *instance) startUnlessClosed(s *server, c guest.Command) (*process, error) {
+	i.starts.RLock()
+	defer i.starts.RUnlock()
+	if i.isClosed() {
+		return nil, guest.ErrDead
+	}
+	p, err := i.startOn(s, c)
+	if err == nil && !s.up() {
+		// The server died meanwhile, and who buried it may not have seen the program, which
+		// would start a server of its own.
+		_, err = p.family().Kill(context.Background())
+	}
+	return p, err
+}
+
+func (i *instance) isClosed() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.closed
 }
 
 // pick claims a place on the server with the fewest programs. When all have as many as
@@ -182,7 +206,7 @@ func (i *instance) newServer() *server {
 	defer i.mu.Unlock()
 	id := i.place.ID + "." + strconv.Itoa(i.next)
 	s := &server{
-		table: i.guest.table, wine: i.node.wine, holds: i.node.holds, user: i.node.user, lean: i.lean, id: id,
+		table: i.guest.table, undertaker: i.guest.undertaker, wine: i.node.wine, holds: i.node.holds, user: i.node.user, lean: i.lean, id: id,
 		home:  home(filepath.Join(i.place.Dir, strconv.Itoa(i.next))),
 		marks: append(slices.Clone(i.place.Env), envServer+"="+id),
 		cpus:  i.place.CPUs,
@@ -300,7 +324,7 @@ func (i *instance) Control(ctx context.Context, op job.Op) error {
 	default:
 		return fmt.Errorf("a Wine instance cannot %s", op)
 	}
-	return i.guest.table.SignalAll(i.guest.table.Marked(i.mark), sig)
+	return i.guest.table.Family(i.mark).Signal(sig)
 }
 
 // Close implements guest.Instance. Nothing in a clone is worth a graceful end,
@@ -314,16 +338,18 @@ func (i *instance) Close(ctx context.Context) error {
 	i.mu.Unlock()
 	i.end()
 	i.openings.Wait()
+	i.starts.Lock()
+	i.starts.Unlock() // nobody starts anything any more
 	i.mu.Lock()
 	servers := i.servers
 	i.servers = nil
 	i.mu.Unlock()
-	var errs []error
+	// The servers first: the end of a program costs one that lives more than that of all costs the dead.
 	for _, s := range servers {
-		errs = append(errs, s.kill(ctx))
+		s.fell()
 	}
-	_, err := i.guest.table.Kill(ctx, i.guest.table.Marked(i.mark))
-	errs = append(errs, err)
+	_, err := i.guest.table.Family(i.mark).Kill(ctx)
+	errs := []error{err}
 	i.watchers.Wait()
 	for _, s := range servers {
 		errs = append(errs, s.remove())

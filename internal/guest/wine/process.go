@@ -17,7 +17,6 @@ import (
 
 // process is one program under a server.
 type process struct {
-	table  *proc.Table
 	server *server
 	child  *proc.Child
 	mark   string // envProgram=…
@@ -34,7 +33,7 @@ func (i *instance) startOn(s *server, c guest.Command) (*process, error) {
 	if _, err := os.Stat(c.Program); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
 	}
-	p := &process{table: i.guest.table, server: s, file: c.Program, mark: envProgram + "=" + s.id + "." + strconv.FormatInt(s.number.Add(1), 10)}
+	p := &process{server: s, file: c.Program, mark: envProgram + "=" + s.id + "." + strconv.FormatInt(s.number.Add(1), 10)}
 	path, argv, env, err := i.composed(s, p, c)
 	if err != nil {
 		return nil, err
@@ -110,10 +109,9 @@ func (p *process) finish(e job.Exit) job.Exit {
 	return told
 }
 
-// tree matches the program and what it has started, but for what serves others.
-func (p *process) tree() func(proc.Info) bool {
-	marked := p.table.Marked(p.mark)
-	return func(i proc.Info) bool { return marked(i) && !isSystem(i.PID) }
+// family is the program and what it has started, but for what serves others.
+func (p *process) family() proc.Family {
+	return p.child.Family(p.mark).But(func(i proc.Info) bool { return isSystem(i.PID) })
 }
 
 // Terminate implements guest.Process. Windows programs know no SIGTERM: Wine
@@ -122,19 +120,19 @@ func (p *process) Terminate(ctx context.Context) error {
 	if p.over() {
 		return nil
 	}
-	return p.table.SignalAll(p.tree(), syscall.SIGTERM)
+	return p.family().Signal(syscall.SIGTERM)
 }
 
 // Control implements guest.Process.
 func (p *process) Control(ctx context.Context, op job.Op) error {
 	switch op {
 	case job.OpCancel:
-		_, err := p.table.Kill(ctx, p.tree())
+		_, err := p.family().Kill(ctx)
 		return err
 	case job.OpSuspend:
-		return p.table.SignalAll(p.tree(), syscall.SIGSTOP)
+		return p.family().Signal(syscall.SIGSTOP)
 	case job.OpContinue:
-		return p.table.SignalAll(p.tree(), syscall.SIGCONT)
+		return p.family().Signal(syscall.SIGCONT)
 	}
 	return fmt.Errorf("a program cannot %s", op)
 }

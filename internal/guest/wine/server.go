@@ -25,7 +25,9 @@ import (
 // It is dead when the wineserver or the holder has ended. What runs under a dead
 // server is killed at once: programs that sleep would not notice its end.
 type server struct {
-	table *proc.Table
+	table      *proc.Table
+	undertaker *undertaker
+
 	wine  Install
 	holds string // the loader that starts the holder
 	home  home
@@ -179,27 +181,27 @@ func (s *server) watch() {
 	case <-s.holder.Done():
 	}
 	if s.gone.CompareAndSwap(false, true) {
-		s.table.Kill(context.Background(), s.owns()) // Close does it again, and reports
+		s.undertaker.bury(s.mark()) // Close does it again, and reports
 	}
 }
 
-// owns matches every process of this server.
-func (s *server) owns() func(proc.Info) bool { return s.table.Marked(envServer + "=" + s.id) }
+// mark is what everything under the server has in its environment.
+func (s *server) mark() string { return envServer + "=" + s.id }
 
-// kill ends everything under the server.
-func (s *server) kill(ctx context.Context) error {
+// fell kills the server alone.
+func (s *server) fell() {
 	s.gone.Store(true)
-	for _, c := range []*proc.Child{s.holder, s.wineserver} {
+	for _, c := range []*proc.Child{s.wineserver, s.holder} {
 		if c != nil {
 			c.Signal(syscall.SIGKILL)
 		}
 	}
-	_, err := s.table.Kill(ctx, s.owns())
-	for _, c := range []*proc.Child{s.holder, s.wineserver} {
-		if c != nil {
-			<-c.Done()
-		}
-	}
+}
+
+// kill ends everything under the server.
+func (s *server) kill(ctx context.Context) error {
+	s.fell()
+	_, err := s.table.Family(s.mark()).Kill(ctx)
 	return err
 }
 

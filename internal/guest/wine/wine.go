@@ -33,7 +33,8 @@ const (
 
 // Guest is the driver's node half.
 type Guest struct {
-	table *proc.Table
+	table      *proc.Table
+	undertaker *undertaker
 
 	mu    sync.Mutex
 	nodes map[string]*node // by the image's folder
@@ -51,7 +52,9 @@ type node struct {
 }
 
 // New makes the driver; table starts its programs.
-func New(table *proc.Table) *Guest { return &Guest{table: table, nodes: map[string]*node{}} }
+func New(table *proc.Table) *Guest {
+	return &Guest{table: table, undertaker: &undertaker{table: table}, nodes: map[string]*node{}}
+}
 
 // Close gives up the images that Prepare claimed. No instance may be open.
 func (g *Guest) Close() error {
