@@ -131,7 +131,7 @@ func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
 
 // args are launch's. It holds long enough for the living to be counted.
 func (m *Muster) args(n int) []string {
-	hold := 2*time.Second + time.Duration(n)*time.Second/4000
+	hold := 2*time.Second + time.Duration(n)*time.Second/2500
 	args := []string{"launch", "-n", fmt.Sprint(n), "--hold", hold.Round(time.Second).String(), "--ready", "output:^alive ", "--json", "--progress", "none"}
 	args = append(args, m.Flags...)
 	if m.Nodes > 0 {

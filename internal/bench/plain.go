@@ -84,11 +84,16 @@ func (w *PlainWine) Close() error {
 }
 
 func (w *PlainWine) command(prefix, word string, argv ...string) proc.Cmd {
-	return proc.Cmd{
-		Path: argv[0], Args: argv, Dir: w.Dir,
-		Env: append(slices.Clone(w.Env), "WINEPREFIX="+prefix, "TMPDIR="+filepath.Join(w.Dir, "tmp"), "WINEDEBUG=-all",
-			"WINEDLLOVERRIDES=mscoree,mshtml=;winemenubuilder.exe=d", mark+word),
+	env := []string{"WINEPREFIX=" + prefix, "TMPDIR=" + filepath.Join(w.Dir, "tmp"), "WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=;winemenubuilder.exe=d", mark + word}
+	// Of a name that is there twice programs take the first, and shells, as which
+	// Debian's wineserver begins, the last.
+	for _, kv := range w.Env {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(env, func(own string) bool { return strings.HasPrefix(own, name+"=") }) {
+			env = append(env, kv)
+		}
 	}
+	return proc.Cmd{Path: argv[0], Args: argv, Dir: w.Dir, Env: env}
 }
 
 // kill ends everything that was started with the word, whoever has started it.

@@ -39,10 +39,16 @@ type Seen struct {
 	Down   time.Duration // from the last sight of all to the first of none; 0: not seen
 }
 
+// How often is looked. A count of thousands takes a good part of a second of CPU
+// time; the number of threads is one system call. As long as that is far too
+// small, not all can be there; but others start and end threads as well, so now and
+// then the living are counted all the same.
 const (
-	glance = 20 * time.Millisecond // how often the number of threads is asked for
-	look   = 3 * time.Second       // how often the living are counted whatever that number is
-	rest   = 8                     // a count is followed by a pause so many times as long; once all were seen, a quarter of that
+	glance  = 20 * time.Millisecond // how often the number of threads is asked for
+	look    = time.Second           // how often the living are counted at least,
+	rarely  = 20                    // but with a pause so many times as long as a count takes
+	often   = 8                     // the pause when there are threads enough
+	closely = 2                     // the pause once all have been seen
 )
 
 // NewWatch begins to look for want living of the prey. Call End.
@@ -146,21 +152,21 @@ func (w *Watch) isEnding() bool {
 
 // pause waits before the next count; false: there is to be none.
 func (w *Watch) pause(cost time.Duration, waiting bool) bool {
-	until := time.Now().Add(max(glance, cost*rest/4))
-	if waiting {
-		until = time.Now().Add(max(glance, cost*rest))
-	}
-	latest := time.Now().Add(max(look, cost*rest))
+	began := time.Now()
 	for {
 		select {
 		case <-w.quit:
 			return false
 		case <-time.After(glance):
 		}
-		now := time.Now()
-		// As long as the machine has too few threads, they cannot all be there.
-		enough := !waiting || w.isEnding() || threads() >= w.threads+w.want
-		if now.After(latest) || now.After(until) && enough {
+		enough := threads() >= w.threads+w.want*9/10
+		since := time.Since(began)
+		switch {
+		case !waiting || w.isEnding():
+			if since >= closely*cost {
+				return true
+			}
+		case enough && since >= often*cost, since >= max(look, rarely*cost):
 			return true
 		}
 	}

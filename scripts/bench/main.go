@@ -1,11 +1,12 @@
 // Bench measures muster against what one would use without it, each pair in one
 // run on the same machine, and writes the figures into docs/performance.md.
 //
-//	bench [-muster FILE] [-doc FILE] [-lanes N] [-scale F] [native] [wine] [start] [large] [skewed] [slurm] [slurm-256]
+//	bench [-muster FILE] [-doc FILE] [-lanes N] [-scale F] [NAME…]
 //	bench spawn N WORKERS PROGRAM   the bare spawn loop that native compares with
 //
-// Without names all are measured but slurm-256. The clusters need root. It makes a home folder of its own below -work, so
-// that the caller's runs and images are left alone, and removes it in the end.
+// Names are native, wine, start, large, skewed, launch, slurm, and, measured only when they are named, slurm-256 and launch-16384. The
+// clusters need root. It makes a home folder of its own below -work, so that the caller's runs and images are left alone, and removes
+// it in the end.
 package main
 
 import (
@@ -77,19 +78,21 @@ func run(ctx context.Context, args []string) (err error) {
 		name, title string
 		measure     func(context.Context, *bench) ([]row, error)
 		table       func(context.Context, *bench) (string, error) // instead: what is no comparison of two rates
+		long        bool                                          // measured only when it is named
 	}{
-		{"native", "Native programs", native, nil},
-		{"wine", "Windows programs", wine, nil},
-		{"start", "One start", nil, start},
-		{"large", "A run of 100,000 tasks", large, nil},
-		{"skewed", "Tasks that differ", skewed, nil},
-		{"slurm", "On a little Slurm", slurm, nil},
-		{"slurm-256", "The published launch, on 256 nodes of one machine", slurm256, nil},
+		{"native", "Native programs", native, nil, false},
+		{"wine", "Windows programs", wine, nil, false},
+		{"start", "One start", nil, start, false},
+		{"large", "A run of 100,000 tasks", large, nil, false},
+		{"skewed", "Tasks that differ", skewed, nil, false},
+		{"launch", "Programs that are all alive at once", launch, nil, false},
+		{"slurm", "On a little Slurm", slurm, nil, false},
+		{"slurm-256", "The published launch, on 256 nodes of one machine", slurm256, nil, true},
+		{"launch-16384", "The published launch, on one machine", launch16384, nil, true},
 	}
 	names := flags.Args()
 	for _, m := range all {
-		// The long one is measured when it is named only.
-		if len(names) > 0 && !contains(names, m.name) || len(names) == 0 && m.name == "slurm-256" {
+		if len(names) > 0 && !contains(names, m.name) || len(names) == 0 && m.long {
 			continue
 		}
 		var text string

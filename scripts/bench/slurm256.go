@@ -59,7 +59,7 @@ func slurm256(ctx context.Context, b *bench) ([]row, error) {
 			return nil, err
 		}
 		out := filepath.Join(dir, "out")
-		most := alive(ctx, "probe.exe")
+		most := mostAlive(ctx, "probe.exe")
 		took, text, err := b.timed(ctx, b.muster, "map", "--engine", "slurm", "--json", "--progress", "none",
 			"--np", fmt.Sprintf("[%d,%d,1]", publishedNodes, publishedLanes), "--isolation", "node", "--stage", "direct",
 			"--input", list, "--output", out, "--", exe, "{in}", "{out}")
@@ -133,10 +133,10 @@ func (b *bench) report(ctx context.Context, run int) (r figures, err error) {
 	return r, nil
 }
 
-// alive counts the processes of that name until stop is called, which returns the
+// mostAlive counts the processes of that name until stop is called, which returns the
 // most that were there at once, and by how many bytes at the most the machine's
 // available memory has shrunk meanwhile.
-func alive(ctx context.Context, name string) (stop func() (programs int, memory int64)) {
+func mostAlive(ctx context.Context, name string) (stop func() (programs int, memory int64)) {
 	ctx, cancel := context.WithCancel(ctx)
 	most, before, least := 0, available(), available()
 	var wg sync.WaitGroup
