@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -32,6 +31,7 @@ type launching struct {
 	a       *agent
 	want    job.Launch
 	streams string   // folder of the files that programs write to
+	memory  bool     // which is in memory
 	env     []string // what the environments of all programs have in common
 	ready   readiness
 	free    int64 // memory that was free before the first start; 0: not known
@@ -97,7 +97,7 @@ var (
 
 func newLaunching(a *agent) (*launching, error) {
 	l := &launching{
-		a: a, want: *a.spec.Launch, streams: filepath.Join(a.Scratch, "streams"), progs: map[int]*program{},
+		a: a, want: *a.spec.Launch, progs: map[int]*program{},
 		kick: make(chan struct{}, 1), ended: make(chan struct{}, 1), over: make(chan struct{}), quit: make(chan struct{}),
 		axes: make(chan struct{}, 4),
 	}
@@ -105,6 +105,7 @@ func newLaunching(a *agent) (*launching, error) {
 	if l.ready, err = newReadiness(l.want); err != nil {
 		return nil, err
 	}
+	l.streams, l.memory = a.streamsDir()
 	l.prepareEnv()
 	return l, nil
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"muster/internal/guest"
 	"muster/internal/job"
 )
@@ -17,6 +19,18 @@ import (
 // The programs of a launch write to a file each for standard output and error, which are
 // closed here as soon as a program has them: no descriptor is kept for a living program. Most of them
 // write nothing, so the files' sizes are looked at now and then, and only what has grown is read.
+
+// streamsDir is where they are: in memory where the agent has some for its own (instancesDir),
+// since a disk's file system makes thousands of files slowly, and the more so when it has just removed as
+// many.
+func (a *agent) streamsDir() (dir string, memory bool) {
+	const name = "streams"
+	instances := filepath.Join(a.Scratch, instancesDir)
+	if st, err := os.Lstat(instances); err == nil && st.Mode().Type() == fs.ModeSymlink {
+		return filepath.Join(instances, name), true
+	}
+	return filepath.Join(a.Scratch, name), false
+}
 
 // carryEvery is how often the output of all living programs is looked for, at most.
 const carryEvery = 2 * time.Second
@@ -122,7 +136,7 @@ func (l *launching) carryStream(p *program, fd int, w *written) error {
 	if st.Size() == w.off {
 		return nil
 	}
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -147,9 +161,12 @@ func (l *launching) carryStream(p *program, fd int, w *written) error {
 			return err
 		}
 	}
-	if w.kept > l.a.spec.MaxLog { // a flood fills no disk
+	switch {
+	case w.kept > l.a.spec.MaxLog: // a flood fills no disk
 		w.off = 0
 		return os.Truncate(name, 0)
+	case l.memory: // what is kept elsewhere need not be kept here
+		return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, w.off)
 	}
 	return nil
 }
