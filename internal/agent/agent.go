@@ -144,7 +144,7 @@ func Inside(ctx context.Context, c Config) (int, error) {
 	<-watch
 	kill, done := context.WithTimeout(context.Background(), 10*time.Second)
 	defer done()
-	_, killErr := table.Kill(kill, func(proc.Info) bool { return true })
+	_, killErr := table.KillAll(kill, c.Namespace)
 	// Whoever told the agent to stop may have been quicker than the pipe's end.
 	if keeper.gone() {
 		err = errors.Join(err, (&scratch.Folder{Dir: c.Scratch, Lock: lock}).Remove())

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"muster/internal/job"
-	"muster/internal/proc"
 	"muster/internal/rundir"
 )
 
@@ -312,7 +311,7 @@ func (l *launching) takeDown(ctx context.Context) error {
 	}
 	limit, done := context.WithTimeout(ctx, killLimit)
 	defer done()
-	_, err := a.table.Kill(limit, func(proc.Info) bool { return true })
+	_, err := a.table.KillAll(limit, a.Namespace)
 	if err == nil {
 		l.emptied(limit)
 	}

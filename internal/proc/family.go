@@ -139,20 +139,12 @@ func (f Family) orphans(ours map[[2]uint64]bool) ([]Info, error) {
 }
 
 // KillAll ends everything below this process, by SIGKILL, like Kill. alone says that this
-// process is PID 1 of a PID namespace of its own: then one call of kill(2) reaches all, be they thousands.
+// process is PID 1 of a PID namespace of its own: one call of kill(2) then reaches all, be they thousands, and
+// what is left to do is to wait.
 func (t *Table) KillAll(ctx context.Context, alone bool) (int, error) {
-	killed := 0
 	if alone && os.Getpid() == 1 {
-		all, err := t.Descendants()
-		if err != nil {
-			return 0, err
-		}
-		killed = len(all)
-		// Whom it may not reach is found below.
-		if killed > 0 {
-			_ = syscall.Kill(-1, syscall.SIGKILL)
-		}
+		// Whom it may not reach is found, and named, below.
+		_ = syscall.Kill(-1, syscall.SIGKILL)
 	}
-	rest, err := t.Kill(ctx, func(Info) bool { return true })
-	return max(killed, rest), err
+	return t.Kill(ctx, func(Info) bool { return true })
 }

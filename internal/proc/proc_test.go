@@ -423,6 +423,9 @@ func pid1() int {
 		fmt.Println(err)
 		return 1
 	}
+	if os.Getenv("PROC_TEST_INIT") == "kill all" {
+		return killEverything(table)
+	}
 	out, err := table.Run(context.Background(), sh(`(setsid sleep 1000 &); grep CapEff /proc/self/status; id -u; ls -d /proc/[0-9]* | wc -l`))
 	if err != nil {
 		fmt.Println(err)
@@ -431,6 +434,49 @@ func pid1() int {
 	fmt.Printf("%s%s", out.Stdout, out.Stderr)
 	fmt.Println("ready")
 	select {}
+}
+
+// killEverything starts what forks all the time and ends it.
+func killEverything(table *proc.Table) int {
+	for range 3 {
+		if _, err := table.Start(sh(`while :; do (setsid sleep 1000 &) ; sleep 0.002; done`)); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
+	for below := 0; below < 20; {
+		all, err := table.Descendants()
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		below = len(all)
+	}
+	ctx, done := context.WithTimeout(context.Background(), limit)
+	defer done()
+	if _, err := table.KillAll(ctx, true); err != nil {
+		fmt.Println(err)
+	}
+	left, err := table.Descendants()
+	fmt.Println("left:", len(left), err)
+	return 0
+}
+
+func TestKillAllInANamespace(t *testing.T) {
+	table := newTable(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, done := context.WithTimeout(context.Background(), 2*limit)
+	defer done()
+	out, err := table.Run(ctx, proc.Cmd{
+		Path: exe, Args: []string{exe}, Env: []string{"PROC_TEST_INIT=kill all", "PATH=/usr/bin:/bin"},
+		Isolate: proc.Isolate{PID: true},
+	})
+	if got := string(out.Stdout); err != nil || got != "left: 0 <nil>\n" {
+		t.Errorf("%v, %s%s", err, got, out.Stderr)
+	}
 }
 
 // The death of PID 1, of whatever kind, ends everything in its namespace.
