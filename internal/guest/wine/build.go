@@ -102,10 +102,11 @@ func (b *builder) make(ctx context.Context) (map[string]string, error) {
 	}
 	b.progress("trying the image")
 	err = b.try(ctx)
-	if err != nil && ctx.Err() == nil && b.wine.Plain != "" {
+	if err != nil && ctx.Err() == nil && len(b.trimmed) > 0 {
 		b.other(fmt.Sprintf("all of Wine: trimmed, it does not work here: %v", err))
 		b.wine, b.trimmed = b.wine.plain(), nil
-		if err = guest.RemoveAll(filepath.Join(b.tree, rootName)); err == nil {
+		err = errors.Join(guest.RemoveAll(filepath.Join(b.tree, rootName)), guest.RemoveAll(filepath.Join(b.tree, leanRegistryName)))
+		if err == nil {
 			err = b.try(ctx)
 		}
 	}

@@ -230,7 +230,7 @@ func (i *instance) cloneFor(s *server) error {
 			return fmt.Errorf("making the folder for temporary files: %w", err)
 		}
 	}
-	if err := clone(i.node.tree, i.node.steps, s.home, temp); err != nil {
+	if err := clone(i.node.tree, i.node.steps, s.home, temp, i.lean); err != nil {
 		return fmt.Errorf("making the prefix: %w", err)
 	}
 	return i.drives.link(s.home.prefix())

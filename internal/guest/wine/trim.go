@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"muster/internal/guest"
 	"muster/internal/guest/wine/trim"
@@ -34,13 +35,16 @@ var cuts = []cut{
 // keepAll is the word of --keep for all cuts.
 const keepAll = "all"
 
+// trimRegistry is the one trim that is no cut in Wine's code (see registry.go).
+const trimRegistry = "registry"
+
 // TrimNames are the words that --keep takes.
 func TrimNames() []string {
 	var names []string
 	for _, c := range cuts {
 		names = append(names, c.name)
 	}
-	return append(names, keepAll)
+	return append(names, trimRegistry, keepAll)
 }
 
 // checkKeep makes one list, sorted and without doubles, of what is to be kept.
@@ -64,6 +68,12 @@ func (b *builder) trim() error {
 	if b.build.keeps(keepAll) {
 		return nil
 	}
+	if !b.build.keeps(trimRegistry) {
+		if err := makeLeanRegistry(b.tree, time.Now().Year()); err != nil {
+			return err
+		}
+		b.trimmed = append(b.trimmed, trimRegistry)
+	}
 	t, err := b.newTree()
 	if errors.Is(err, trim.ErrOther) {
 		b.other(err.Error())
@@ -85,7 +95,7 @@ func (b *builder) trim() error {
 			b.trimmed = append(b.trimmed, c.name)
 		}
 	}
-	if len(b.trimmed) == 0 {
+	if !slices.ContainsFunc(cuts, func(c cut) bool { return slices.Contains(b.trimmed, c.name) }) {
 		return t.remove()
 	}
 	b.wine.Plain, b.wine.Loader = b.wine.Loader, t.loader

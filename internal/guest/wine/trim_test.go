@@ -97,7 +97,7 @@ func TestTrimmedTellsTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		meta, want := built.Manifest.Meta, "stack timezone locale"
+		meta, want := built.Manifest.Meta, "registry stack timezone locale"
 		if b.Keep != nil {
 			want = ""
 		}
@@ -147,7 +147,7 @@ func TestTrimmedTellsTheSame(t *testing.T) {
 func TestKeepRefused(t *testing.T) {
 	front := wine.NewFront(newTable(t), ownStore(t), os.Getenv)
 	_, err := front.Build(context.Background(), wine.Build{Keep: []string{"stack", "nonsense"}}, nil)
-	if !errors.Is(err, guest.ErrUnfit) || !strings.Contains(err.Error(), "--keep nonsense: choose from stack, timezone, locale, all") {
+	if !errors.Is(err, guest.ErrUnfit) || !strings.Contains(err.Error(), "--keep nonsense: choose from stack, timezone, locale, registry, all") {
 		t.Error(err)
 	}
 }

@@ -139,6 +139,63 @@ func TestEditRegistry(t *testing.T) {
 	}
 }
 
+func TestLeanRegistry(t *testing.T) {
+	before := `WINE REGISTRY Version 2
+
+[Software\\Classes\\.txt] 1
+@="txtfile"
+
+[Software\\Classes\\CLSID] 1
+#time=1
+
+[Software\\Classes\\CLSID\\{0000}] 1
+@="gone"
+
+[Software\\classes\\Wow6432Node\\Interface\\{0000}] 1
+"x"=hex:01,\
+  02
+
+[Software\\Classes\\CLSIDs\\x] 1
+@="stays"
+
+[Z\\Time Zones\\A\\Dynamic DST] 1
+"2024"=hex:01,\
+  02,\
+  03
+"2025"=hex:01
+"2026"=hex:01,\
+  02
+"2027"=hex:01
+"FirstEntry"=dword:000007d0
+
+[Z\\Time Zones\\B] 1
+"2024"="stays"
+`
+	want := `WINE REGISTRY Version 2
+
+[Software\\Classes\\.txt] 1
+@="txtfile"
+
+[Software\\Classes\\CLSID] 1
+#time=1
+
+[Software\\Classes\\CLSIDs\\x] 1
+@="stays"
+
+[Z\\Time Zones\\A\\Dynamic DST] 1
+"2026"=hex:01,\
+  02
+"2027"=hex:01
+"FirstEntry"=dword:000007d0
+
+[Z\\Time Zones\\B] 1
+"2024"="stays"
+`
+	if got := leanRegistry(before, 2026); got != want {
+		t.Errorf("%s", got)
+	}
+}
+
 func TestFit(t *testing.T) {
 	if err := fitFileSystem("/scratch", unix.ST_NOEXEC); !errors.Is(err, guest.ErrLacking) || !strings.Contains(err.Error(), "noexec") {
 		t.Errorf("noexec: %v", err)

@@ -31,6 +31,10 @@ var hintWords = []hintWord{
 	{"getvolumeinformation", whyDrives, false}, {"getlogicaldrive", whyDrives, false}, {"querydosdevice", whyDrives, false}, {"findfirstvolume", whyDrives, false},
 	{"getvolumenameforvolume", whyDrives, false}, {"getvolumepathnamesforvolume", whyDrives, false}, {"getcomputername", whyComputer, false},
 
+	{"clsid\\", whyCOM, false}, {"typelib\\", whyCOM, false}, {"interface\\{", whyCOM, false},
+	{"dynamic dst", whyZones, false}, {"gettimezoneinformationforyear", whyZones, false}, {"informationeffectiveyears", whyZones, false},
+	{"localtimeex", whyZones, false}, {"localtimetosystemtimeex", whyZones, false},
+
 	{"computername", whyComputer, false}, {"hardware\\description", whyHardware, false}, {"hardware\\devicemap", whyHardware, false},
 	{"\\\\.\\physicaldrive", whyDevices, false}, {"\\\\.\\mountpoint", whyDevices, false}, {"\\\\.\\c:", whyDevices, false}, {"\\\\.\\%", whyDevices, false}, {"\\\\.\\scsi", whyDevices, false},
 

@@ -8,7 +8,8 @@ import "strings"
 // compared counts as in need. Without its services Wine lacks: the service control
 // manager, and with it RPC and COM servers; the manager of drives and volumes; the
 // drivers for devices and for the network's interfaces; the keys that wineboot makes
-// anew at each boot (HKLM\HARDWARE, the computer's name).
+// anew at each boot (HKLM\HARDWARE, the computer's name). A lean instance's registry also lacks
+// COM's classes and interfaces and the rules of time zones in past years.
 //
 // It matters: mingw's ftruncate64, which C++'s std::filesystem brings along, lists the
 // volumes first, and fails with "file too large" where there are none.
@@ -30,6 +31,7 @@ const (
 	whyPrinting = "printing"
 	whyInstall  = "the installer"
 	whyData     = "data sources"
+	whyZones    = "time zones in other years"
 	whyUnknown  = "not known to do without services"
 )
 
@@ -56,6 +58,10 @@ var kernelRule = rule{deny: []denied{
 	}},
 	{whyComputer, []string{"GetComputerName*", "SetComputerName*"}},
 	{whyStarts, []string{"CreateProcess", "CreateProcessInternal", "WinExec"}},
+	// Lean instances have no past years' rules in their registry.
+	{whyZones, []string{
+		"GetTimeZoneInformationForYear", "GetDynamicTimeZoneInformationEffectiveYears", "SystemTimeToTzSpecificLocalTimeEx", "TzSpecificLocalTimeToSystemTimeEx",
+	}},
 }}
 
 var runtimeRule = rule{deny: []denied{
