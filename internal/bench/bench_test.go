@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -223,6 +224,33 @@ func TestFailureIsOneLine(t *testing.T) {
 		if got := failure([]string{"launch"}, job.Exit{}, []byte(stderr)); got.Error() != want {
 			t.Errorf("%q: %q, want %q", stderr, got, want)
 		}
+	}
+}
+
+func TestLastObject(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\"a\":1}\n":                           `{"a":1}`,
+		"said before\n{\"a\":1}\n":              `{"a":1}`,
+		"{\n  \"a\": {\n    \"b\": 1\n  }\n}\n": "{\n  \"a\": {\n    \"b\": 1\n  }\n}",
+		"":                                      "",
+	} {
+		if got := string(lastObject([]byte(text))); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestCopying(t *testing.T) {
+	var r reportResult
+	text := `{"lanes":4,"phases":{"staged":{"max_s":0.5,"total_s":3},"cloned":{"max_s":0.2,"total_s":16}}}`
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.copying(2); got != 2.5 {
+		t.Errorf("copying took %g s, want the slowest staging and an eighth of the clones, 2.5 s", got)
+	}
+	if got := (reportResult{}).copying(0); got != 0 {
+		t.Errorf("with nothing copied %g s", got)
 	}
 }
 
