@@ -106,9 +106,16 @@ func statusLines(number int, s *run.Standing) []string {
 	if rate, left := s.Pace(time.Now(), paceOver); rate > 0 {
 		add("rate", "%s, about %s left", human.Rate(rate), human.Duration(left))
 	}
-	var lanes []string
+	name, lanes := "lanes", []string(nil)
+	if s.Snapshot.Spec.Launch != nil {
+		name = "alive"
+	}
 	for _, g := range s.Snapshot.Agents {
-		if g.Alive && g.Lanes > 0 {
+		switch {
+		case !g.Alive || g.Lanes == 0:
+		case name == "alive":
+			lanes = append(lanes, fmt.Sprintf("%s of %s started on %s", human.Count(g.Up), human.Count(g.Running), human.Escape(g.Host)))
+		default:
 			lanes = append(lanes, fmt.Sprintf("%d of %d busy on %s", g.Running, g.Lanes, human.Escape(g.Host)))
 		}
 	}
@@ -117,7 +124,7 @@ func statusLines(number int, s *run.Standing) []string {
 		lanes = append(lanes[:most], fmt.Sprintf("and %d more nodes", len(lanes)-most))
 	}
 	if len(lanes) > 0 {
-		add("lanes", "%s", strings.Join(lanes, "; "))
+		add(name, "%s", strings.Join(lanes, "; "))
 	}
 	return lines
 }

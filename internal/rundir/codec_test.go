@@ -46,7 +46,7 @@ func anyOutput(t *rapid.T) Output {
 func anyRecord() *rapid.Generator[Record] {
 	return rapid.Custom(func(t *rapid.T) Record {
 		r := Record{At: anyDuration().Draw(t, "at")}
-		r.Kind = rapid.SampledFrom([]Kind{KindAgent, KindInstance, KindStart, KindEnd, KindReduce, KindNote, KindClock, KindSuspend, KindFinish}).Draw(t, "kind")
+		r.Kind = rapid.SampledFrom([]Kind{KindAgent, KindInstance, KindStart, KindUp, KindLaunch, KindEnd, KindReduce, KindNote, KindClock, KindSuspend, KindFinish}).Draw(t, "kind")
 		switch r.Kind {
 		case KindAgent:
 			wall := func(name string) time.Time {
@@ -62,6 +62,10 @@ func anyRecord() *rapid.Generator[Record] {
 				Began: anyDuration().Draw(t, "began"), Cause: job.Cause(anyText().Draw(t, "cause")), Text: anyText().Draw(t, "text")}
 		case KindStart:
 			r.Start = &TaskStart{Task: anyInt(t, "task"), Attempt: anyInt(t, "try"), Lane: anyInt(t, "lane"), Instance: anyText().Draw(t, "inst"), PID: anyInt(t, "pid")}
+		case KindUp:
+			r.Up = &TaskUp{Task: anyInt(t, "task"), Attempt: anyInt(t, "try")}
+		case KindLaunch:
+			r.Launch = &LaunchStep{Step: Step(anyText().Draw(t, "step")), Alive: anyInt(t, "alive"), Bytes: int64(anyInt(t, "bytes"))}
 		case KindEnd:
 			r.End = &TaskEnd{Task: anyInt(t, "task"), Attempt: anyInt(t, "try"), Lane: anyInt(t, "lane"), Instance: anyText().Draw(t, "inst"),
 				Began: anyDuration().Draw(t, "began"), Ended: anyDuration().Draw(t, "ended"), State: job.State(anyText().Draw(t, "state")),
@@ -124,7 +128,7 @@ func TestLineIsReadable(t *testing.T) {
 }
 
 func TestRecordWithoutContentIsRefused(t *testing.T) {
-	for _, kind := range []Kind{KindAgent, KindInstance, KindStart, KindEnd, KindReduce, KindClock, 0} {
+	for _, kind := range []Kind{KindAgent, KindInstance, KindStart, KindUp, KindLaunch, KindEnd, KindReduce, KindClock, 0} {
 		if b, err := appendLine([]byte("x"), 1, &Record{Kind: kind}); err == nil || string(b) != "x" {
 			t.Errorf("kind %q: %q, %v", kind, b, err)
 		}
