@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -80,11 +82,15 @@ func (l *launching) allUp() bool {
 	return l.missing <= 0
 }
 
+// lostEvery is how often an agent looks whether those that it waits for are alive.
+const lostEvery = 10 * time.Second
+
 // meet tells the other elements that all programs of this one are up, and waits
-// until they all have said so.
+// until they all have said so, or are gone: the programs of a lost node will never be up.
 func (l *launching) meet(ctx context.Context) {
 	a := l.a
-	told := false
+	told, watch, lost := false, a.run.NewWatch(a.machine, a.Patience), 0
+	var look time.Time // for the lost; not at once: most launches need not ask
 	for wait := meetFirst; ; wait = min(wait*3/2, meetMost) {
 		if !told {
 			err := a.run.TellUp(a.journal.ID())
@@ -93,10 +99,19 @@ func (l *launching) meet(ctx context.Context) {
 			}
 		}
 		up, err := a.run.UpElements(a.Generation)
+		if now := time.Now(); err == nil && now.After(look) {
+			if !look.IsZero() {
+				lost = l.lost(watch, up)
+			}
+			look = now.Add(lostEvery)
+		}
 		switch {
 		case err != nil:
 			a.Log.Warn("a launch's elements meet", "err", err)
-		case told && len(up) >= a.own.Elements:
+		case told && len(up)+lost >= a.own.Elements:
+			if lost > 0 && slices.Min(slices.Collect(maps.Keys(up))) == a.Element { // one word is enough
+				a.note("%d of %d nodes are lost: the hold begins without them", lost, a.own.Elements)
+			}
 			l.meeting.met.Store(true)
 			return
 		}
@@ -108,6 +123,24 @@ func (l *launching) meet(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// lost counts the elements that are not up and whose agents are gone. One that has not
+// begun yet is waited for.
+func (l *launching) lost(watch *rundir.Watch, up map[int]bool) (n int) {
+	for element := 1; element <= l.a.own.Elements; element++ {
+		if up[element] {
+			continue
+		}
+		gone, err := watch.Gone(l.a.Generation, element)
+		if err != nil {
+			l.a.Log.Warn("a launch's elements meet", "err", err)
+		}
+		if gone {
+			n++
+		}
+	}
+	return n
 }
 
 // taken is how much memory the launch has taken on this node so far; 0: not known.

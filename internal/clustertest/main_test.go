@@ -46,10 +46,15 @@ func cases() []aCase {
 		{"cancel and resume", testCancel, false},
 		{"unknown partition", testPartition, false},
 		{"folder that nodes do not see", testUnseen, false},
+		{"launch", testLaunch, false},
+		{"launch cancelled", testLaunchCancel, false},
+		{"launch without room", testLaunchNoRoom, false},
 		// Long ones. Those that lose a node have taken it as a whole.
 		{"lost node with requeue", testLostRequeue, false},
 		{"lost node, dynamic", testLostDynamic, false},
+		{"launch with a lost node", testLaunchLost, false},
 		{"Wine on two nodes", testWine, false},
+		{"launch with Wine", testLaunchWine, false},
 		{"command line", testScripts, false},
 		{"controller down", testControllerDown, true},
 	}

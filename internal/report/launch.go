@@ -82,10 +82,12 @@ func (r *Report) Launch() (l Launch, ok bool) {
 			l.Phases[name] = d
 		}
 	}
-	up, held := lastOf(r.run.Steps, rundir.StepHold)
+	// All were alive from the last one's coming up on, whenever their agents learned of that.
+	_, held := lastOf(r.run.Steps, rundir.StepHold)
+	up, _ := lastOf(r.run.Steps, rundir.StepUp)
 	down, taken := firstOf(r.run.Steps, rundir.StepDown)
-	if held && taken {
-		l.Phases["held"] = max(down-up, 0)
+	if held && taken && down > up { // in waves nothing was alive from the first to the last
+		l.Phases["held"] = down - up
 	}
 	if gone, all := lastOf(r.run.Steps, rundir.StepGone); all && taken {
 		l.Phases["taken_down"] = max(gone-down, 0)

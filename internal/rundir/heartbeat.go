@@ -318,6 +318,16 @@ func (w *Watch) Alive(a AgentState) bool {
 	return alive
 }
 
+// Gone reports whether the newest agent of an element is gone. An element of which none has
+// begun is not.
+func (w *Watch) Gone(gen, element int) (bool, error) {
+	newest, _, found, err := w.run.Newer(AgentID{Generation: gen, Element: element})
+	if err != nil || !found {
+		return false, err
+	}
+	return !w.Alive(AgentState{AgentStart: AgentStart{Began: time.Now()}, ID: newest}), nil
+}
+
 // Judge is Alive; sure is false as long as that is only not known better.
 func (w *Watch) Judge(a AgentState) (alive, sure bool) {
 	s := w.seen[a.ID]
