@@ -70,6 +70,9 @@ func (a *app) conduct(cmd *cobra.Command, req run.Request, f runFlags) error {
 		return err
 	}
 	stop() // from here on signals mean what follow says
+	if req.Launch != nil && req.Launch.Hold == nil && !f.detach {
+		c.Tell("the programs run until they end by themselves; Ctrl-C twice takes them down")
+	}
 	o := followOptions{json: f.json, quiet: f.quiet, conduct: true}
 	if f.detach {
 		progress.Close()

@@ -84,7 +84,7 @@ func figureOf(known *report.Run) plot.Figure {
 	}
 	return plot.NewRun(plot.Run{
 		Number: known.Number, Name: known.Name, State: known.State, Guest: known.Spec.Guest, Engine: known.Spec.Engine,
-		Isolation: known.Spec.Isolation, Tasks: total, Timeline: known.Timeline, Hosts: known.Nodes(),
+		Isolation: known.Spec.Isolation, Launch: known.Spec.Launch != nil, Tasks: total, Timeline: known.Timeline, Hosts: known.Nodes(),
 	})
 }
 

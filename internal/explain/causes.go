@@ -237,6 +237,22 @@ var causes = []Topic{
 		See:  []string{"LOST", "NODE_FAIL"},
 	},
 	{
+		Code: string(job.CauseNotReady), Kind: Cause,
+		Meaning: "A program of a launch was started, and did not come alive within --ready-timeout; or it ended with code 0 before the sign that --ready waits for.",
+		Usually: []string{
+			"It is still busy with getting ready: the time is too short for it, or for so many at once.",
+			"It writes the line or the file that --ready names in another form, under another name, or not to its work folder.",
+			"It keeps its output back until it has written more of it, as many programs do when they write to a file.",
+		},
+		Look: []Advice{logs, {"muster status RUN_TASK", "How long it was waited for."}},
+		Do: []Advice{
+			{"muster launch … --ready-timeout 15m", "Waits longer."},
+			{"muster launch … --ready exec", "Counts a program as alive when its own image runs."},
+			{"muster launch … --in-flight 4", "Starts fewer at a time, so that each is ready sooner."},
+		},
+		See: []string{"timeout", "cannot-start"},
+	},
+	{
 		Code: string(job.CauseMaxFails), Kind: Cause,
 		Meaning: "The task was not started, because as many tasks as --max-fails allows had failed before.",
 		Look:    []Advice{report},

@@ -73,7 +73,7 @@ const (
 	CauseInput        Cause = "input-gone"    // the input was not there when its turn came
 	CauseAgentLost    Cause = "agent-lost"    // the agent ended while the task was running
 	CauseNotReady     Cause = "not-ready"     // of a launch: it was not alive in time
-	CauseMaxFails     Cause = "max-fails"     // not started, or ended with its launch: --max-fails was reached
+	CauseMaxFails     Cause = "max-fails"     // not started: --max-fails was reached
 	CauseBatch        Cause = "batch-failed"  // MIMO: the call that this task belonged to failed
 	CauseGivenBack    Cause = "given-back"    // the allocation's time was nearly over; another one goes on with the task
 	CauseSuperseded   Cause = "superseded"    // a newer incarnation of its agent has taken over

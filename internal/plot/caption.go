@@ -39,6 +39,9 @@ func (f *RunFigure) launchFinding() string {
 	if what == "program" {
 		came = "started"
 	}
+	if f.run.Launch {
+		came = "alive"
+	}
 	var s string
 	switch {
 	case r.Begun == 0:
@@ -74,7 +77,7 @@ func (f *RunFigure) neverStarted() string {
 	if n <= 0 || f.sum.Tasks == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s of %s not started.", human.Count(n), human.Plural(f.run.Tasks, "task"))
+	return fmt.Sprintf("%s of %s not started.", human.Count(n), human.Plural(f.run.Tasks, f.noun()))
 }
 
 // shareFinding says where the lanes' time went, when not nearly all of it went

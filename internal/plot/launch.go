@@ -39,11 +39,39 @@ type series struct {
 const manyInstances = 16
 
 func newLaunch(f *RunFigure) launch {
+	if f.run.Launch {
+		return aliveLaunch(f)
+	}
 	n := f.sum.Instances.Begun
 	if n > 0 && (n >= f.sum.Programs.Begun || n >= manyInstances) {
 		return instanceLaunch(f)
 	}
 	return programLaunch(f)
+}
+
+// aliveLaunch is the panel of a launch whose programs are to be alive at the same time:
+// how many of them were, against time.
+func aliveLaunch(f *RunFigure) launch {
+	l := launch{unit: "program", ramp: f.sum.Programs, end: f.end, top: max(f.run.Tasks, f.sum.Programs.Peak)}
+	var started []time.Duration
+	for i := range f.run.Timeline.Spans {
+		if s := &f.run.Timeline.Spans[i]; s.Phase == job.PhaseStarting {
+			started = append(started, s.Start)
+		}
+	}
+	l.lines = []series{
+		{name: "alive", curve: f.run.Timeline.ProgramsUp(), look: lookReady()},
+		{name: "started", curve: timeline.Cumulative(started), look: lookStarted()},
+		{name: "requested", curve: timeline.Curve{{At: 0, N: f.run.Tasks}}, look: lookRequested()},
+	}
+	if f.run.Before != nil {
+		l.before(f.run.BeforeNumber, f.run.Before.ProgramStarts())
+	}
+	if last := max(l.ramp.Last, lastOf(started)); last > 0 && last < f.end*3/10 {
+		l.zoomed = true
+		l.end = min(last*5/4, f.end)
+	}
+	return l
 }
 
 func instanceLaunch(f *RunFigure) launch {

@@ -22,7 +22,8 @@ type Run struct {
 	Guest     string
 	Engine    string
 	Isolation job.Isolation
-	Tasks     int // that were asked for; 0: those in the timeline
+	Launch    bool // its tasks are programs that are to be alive at the same time
+	Tasks     int  // that were asked for; 0: those in the timeline
 	Timeline  *timeline.Timeline
 	Hosts     map[int]string // agent → its host, for the names of lanes where there are several agents; may be nil
 
@@ -105,9 +106,9 @@ func (f *RunFigure) makeTitle() (title, sub string) {
 	if name == "" {
 		name = "a program"
 	}
-	title = human.Plural(f.sum.Tasks, "task")
+	title = human.Plural(f.sum.Tasks, f.noun())
 	if f.sum.Tasks < f.run.Tasks {
-		title = human.Count(f.sum.Tasks) + " of " + human.Plural(f.run.Tasks, "task")
+		title = human.Count(f.sum.Tasks) + " of " + human.Plural(f.run.Tasks, f.noun())
 	}
 	if f.batches() {
 		title += " in " + human.Plural(f.sum.Programs.Begun, "call")
@@ -142,6 +143,14 @@ func (f *RunFigure) makeTitle() (title, sub string) {
 		facts = append(facts, string(f.run.State))
 	}
 	return title, strings.Join(facts, " · ")
+}
+
+// noun is what the run's tasks are for a person.
+func (f *RunFigure) noun() string {
+	if f.run.Launch {
+		return "program"
+	}
+	return "task"
 }
 
 // agentName is how an agent is called: by its host without its domain, else by its

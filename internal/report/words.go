@@ -55,9 +55,6 @@ func (r *Report) what(g *Group) string {
 	case job.CauseNotReady:
 		return "not alive in time"
 	case job.CauseMaxFails:
-		if r.run.Spec.Launch != nil {
-			return fmt.Sprintf("ended with the launch: --max-fails %d was reached", r.run.Spec.MaxFails)
-		}
 		return fmt.Sprintf("not started: --max-fails %d was reached", r.run.Spec.MaxFails)
 	case job.CauseBatch:
 		return "failed because their call did"
