@@ -52,6 +52,7 @@ var variants = []variant{
 	{name: "— one locale file", boot: "lean", keep: []string{"all"}, twice: true},
 	{name: "— `stack`", boot: "lean", keep: except("stack"), twice: true, locales: true},
 	{name: "— `timezone`", boot: "lean", keep: except("timezone"), twice: true, locales: true},
+	{name: "— `topology`", boot: "lean", keep: except("topology"), twice: true, locales: true},
 	{name: "— `locale`", boot: "lean", keep: except("locale"), twice: true, locales: true},
 	{name: "**shared lean server: all**", boot: "lean"},
 	{name: "shared full server", boot: "full"},

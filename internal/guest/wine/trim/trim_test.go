@@ -77,6 +77,35 @@ func TestEditsOfThisWine(t *testing.T) {
 	}
 }
 
+// Where the build is known, three loads and two calls change, and what is behind the code.
+func TestLazyTopology(t *testing.T) {
+	before := wineFile(t, "../x86_64-unix/ntdll.so")
+	after, err := LazyTopology(bytes.Clone(before))
+	if err != nil {
+		t.Fatalf("this ntdll.so is not known: %v", err)
+	}
+	if len(after) != len(before) {
+		t.Fatalf("it has %d bytes, and had %d", len(after), len(before))
+	}
+	places := 0
+	for i := 0; i < len(before); i++ {
+		if before[i] != after[i] {
+			places++
+			for n := 0; n < 200 && i < len(before); n++ { // a place is no longer than that
+				i++
+			}
+		}
+	}
+	if places < 4 || places > 6 {
+		t.Errorf("it is changed in %d places", places)
+	}
+	for name, bad := range map[string][]byte{"the changed one": after, "nothing": nil, "a byte more": append(bytes.Clone(before), 0)} {
+		if _, err := LazyTopology(bad); !errors.Is(err, ErrOther) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // The call at the end leads to where it led before.
 func TestForgetStackCallsTheSame(t *testing.T) {
 	b := append(bytes.Clone(clearStack), 0x10, 0x20, 0x00, 0x00, 0xCC)
