@@ -62,7 +62,7 @@ its own. On a cluster the programs are dealt to the nodes, an element of one arr
 	text(fl, &f.ready, "ready", "SIGN", string(job.ReadyExec), "when one counts as alive: exec, output:REGEX or file:NAME")
 	text(fl, &f.readyTimeout, "ready-timeout", "TIME", readyTimeout, "one that is not alive by then has failed")
 	fl.BoolVar(&f.waves, "waves", false, "when not all fit at once: as many as fit, then the next")
-	text(fl, &f.floor, "floor", "SIZE", "", "memory of a node that stays free (default: a tenth of it)")
+	text(fl, &f.floor, "floor", "SIZE", "", "memory of a node that stays free (default: 5 %, at least 256M)")
 	fl.IntVar(&f.restart, "restart", 0, "how often one whose instance has died is started again")
 	fl.IntVar(&f.inFlight, "in-flight", 0, "starts at a time on a node (default: four for each CPU)")
 	f.addNP(fl, "[nodes,programs per node,threads per program], instead of -n")

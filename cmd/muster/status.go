@@ -55,7 +55,12 @@ const paceOver = 10 * time.Second
 
 // runStatus tells how a run stands.
 func (a *app) runStatus(ctx context.Context, c *run.Conductor, r *rundir.Run, asJSON bool) error {
-	s, err := c.Stand(ctx, r, rundir.LoadOptions{})
+	spec, err := r.Spec()
+	if err != nil {
+		return err
+	}
+	launch := spec.Launch != nil // whose verdict takes each program's times
+	s, err := c.Stand(ctx, r, rundir.LoadOptions{Instances: launch, Attempts: launch})
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func FromSnapshot(s *rundir.Snapshot, k Known) Run {
 		Submitted: submitted(s), Tasks: map[job.State]int{}, Hosts: map[int]string{}, Timeline: TimelineOf(s, k.Now),
 	}
 	r.Agents = agentsOf(s, r.Submitted)
-	r.Steps = stepsOf(s, r.Submitted)
+	r.Steps, r.Alive = stepsOf(s, r.Submitted), s.Alive()
 	if !k.State.Ended() && !r.Submitted.IsZero() {
 		r.Timeline.End = max(r.Timeline.End, k.Now.Sub(r.Submitted)) // whatever has been recorded of it
 	}

@@ -139,13 +139,7 @@ func (t *textReport) launchVerdict() {
 	l, _ := t.Launch()
 	t.linef("")
 	if !t.run.State.Ended() {
-		up := 0
-		for s := range t.run.Timeline.Programs() {
-			if s.Open {
-				up++
-			}
-		}
-		t.linef("%s of %s alive so far: muster wait %d", human.Count(up), human.Plural(l.Programs, "program"), t.run.Number)
+		t.linef("%s of %s alive so far: muster wait %d", human.Count(t.run.Alive), human.Plural(l.Programs, "program"), t.run.Number)
 		return
 	}
 	var parts []string

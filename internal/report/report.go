@@ -30,6 +30,7 @@ type Run struct {
 	Notes     []string       // what agents had to say
 	Reduce    *Reduce        // nil: no reduce step, or not yet
 	Steps     []Step         // of a launch, on each node
+	Alive     int            // programs of a launch that are alive now
 }
 
 // Failure is how a task ended that is not completed: its last attempt, or none
