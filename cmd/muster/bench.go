@@ -12,8 +12,13 @@ func (a *app) benchCommand() *cobra.Command {
 		Use:     "bench",
 		Short:   "Repeat published experiments on this machine or cluster",
 		Example: "  muster bench launch --max 256",
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
 	}
 	cmd.AddCommand(a.benchLaunchCommand())
 	return cmd

@@ -109,6 +109,9 @@ func (a *app) settleBench(ctx context.Context, cmd *cobra.Command, f benchLaunch
 	if e := a.cfg.Text("engine"); e != "auto" {
 		b.engine = e
 	}
+	if b.engine == "local" {
+		b.nodes = 0 // this machine is one
+	}
 	if v, _ := a.cfg.Value("isolation"); v.Source.Kind != "default" {
 		b.isolation = v.Text
 	}
@@ -147,15 +150,15 @@ func (a *app) sizeBench(ctx context.Context, b *launchBench) error {
 		b.machine += ", " + b.wine.Version
 	}
 	most := b.flags.most
-	needs := int64(most) * b.need.Memory
+	least := b.need.Memory / 2 // whatever the estimate is worth, less than this it cannot be
 	switch {
-	case b.engine != "local" && most == 0:
-		return job.BadInputf("--max is needed with --engine %s: this host does not know what the nodes can carry", b.engine)
+	case b.engine != "local" && (most == 0 || b.nodes == 0):
+		return job.BadInputf("--max and --nodes are needed with --engine %s: this host does not know what its nodes can carry", b.engine)
 	case most == 0:
 		most = bench.Fit(b.need, b.room)
-	case b.engine == "local" && needs > b.room.Memory:
-		return job.BadInputf("%s need about %s (%s each) and %s are free; --max %d fits",
-			human.Plural(most, "instance"), human.Memory(needs), human.Memory(b.need.Memory), human.Memory(b.room.Memory), bench.Fit(b.need, b.room))
+	case b.engine == "local" && int64(most) > b.room.Memory/least:
+		return job.BadInputf("%s need more than %s (%s each) and %s are free; --max %d fits",
+			human.Plural(most, "instance"), human.Memory(int64(most)*least), human.Memory(least), human.Memory(b.room.Memory), bench.Fit(b.need, b.room))
 	}
 	b.counts = bench.Counts(most)
 	return nil
@@ -179,6 +182,13 @@ func (a *app) chooseBaselines(ctx context.Context, b *launchBench) error {
 		}
 		return nil
 	}
+	if a.cfg.Text("wine") != "" {
+		if len(asked) > 0 && !none {
+			return job.BadInputf("--against %s starts programs with this machine's Wine, and --wine brings another: leave out one of them", b.flags.against)
+		}
+		b.absent = []string{"plain Wine: this machine's is another than that of --wine"}
+		return nil
+	}
 	fronts, err := a.fronts()
 	if err != nil {
 		return err
@@ -188,10 +198,6 @@ func (a *app) chooseBaselines(ctx context.Context, b *launchBench) error {
 			b.wine, err = w.Installed(ctx)
 		}
 	}
-	if a.cfg.Text("wine") != "" && err != nil {
-		b.absent, err = []string{"plain Wine: this machine has none of its own"}, nil
-		return err
-	}
 	if err != nil || none {
 		return err
 	}
@@ -200,7 +206,7 @@ func (a *app) chooseBaselines(ctx context.Context, b *launchBench) error {
 			continue
 		}
 		if _, err := a.tool(w); err != nil && slices.Contains(asked, w) {
-			return &ui.Problem{Message: fmt.Sprintf("--against %s: %v", w, err), Err: guest.ErrLacking}
+			return lackingError(fmt.Sprintf("--against %s: %v", w, err))
 		} else if err != nil {
 			b.absent = append(b.absent, err.Error())
 			continue
@@ -209,6 +215,12 @@ func (a *app) chooseBaselines(ctx context.Context, b *launchBench) error {
 	}
 	return nil
 }
+
+// lackingError says what this host lacks.
+type lackingError string
+
+func (e lackingError) Error() string        { return string(e) }
+func (e lackingError) Is(target error) bool { return target == guest.ErrLacking }
 
 // tool finds the program behind a baseline; plain Wine has been found already.
 func (a *app) tool(name string) (string, error) {
@@ -338,7 +350,7 @@ func (a *app) probe(ctx context.Context, b *launchBench, table *proc.Table, dir 
 	if b.flags.probe == "" {
 		p, err := bench.BuildProbe(ctx, table, a.environ, a.lookup, b.guest, dir)
 		if errors.As(err, new(*bench.NoCompilerError)) {
-			err = &ui.Problem{Message: err.Error(), Err: guest.ErrLacking}
+			err = lackingError(err.Error())
 		}
 		return p, err
 	}
