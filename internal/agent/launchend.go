@@ -328,6 +328,7 @@ func (l *launching) emptied(ctx context.Context) {
 	for l.living() > 0 {
 		select {
 		case <-l.ended:
+		case <-time.After(tendEvery): // outlive may have been told instead
 		case <-ctx.Done():
 			return
 		}

@@ -27,6 +27,9 @@ func (r *Report) worth(saved time.Duration) bool {
 // advise collects what can be said of this run. A run that has not ended gets
 // none: its figures are still moving.
 func (r *Report) advise() []Advice {
+	if r.run.Spec.Launch != nil {
+		return nil // what its programs did with their time says nothing of how to launch them
+	}
 	if !r.run.State.Ended() || r.sum.Attempts == 0 {
 		return nil
 	}

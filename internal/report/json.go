@@ -40,8 +40,9 @@ type document struct {
 	Phases    map[job.Phase]phaseJSON `json:"phases"`
 	Instances launchJSON              `json:"instances"`
 	Programs  launchJSON              `json:"programs"`
-	Nodes     []nodeJSON              `json:"nodes"`  // by agent; of a run directory
-	Clocks    []clockJSON             `json:"clocks"` // how times were brought to the submitting host's clock
+	Launch    *aliveJSON              `json:"launch,omitempty"` // of a launch
+	Nodes     []nodeJSON              `json:"nodes"`            // by agent; of a run directory
+	Clocks    []clockJSON             `json:"clocks"`           // how times were brought to the submitting host's clock
 	LaneUse   []laneJSON              `json:"lane_use"`
 	Straggler []stragglerJSON         `json:"stragglers"` // the longest first
 	Failures  []groupJSON             `json:"failures"`   // by cause, the largest first
@@ -58,6 +59,17 @@ type phaseJSON struct {
 	P95S    float64 `json:"p95_s"`
 	MaxS    float64 `json:"max_s"`
 	TotalS  float64 `json:"total_s"`
+}
+
+// aliveJSON is what muster launch --json says of a launch.
+type aliveJSON struct {
+	Programs int                `json:"programs"`
+	AliveMax int                `json:"alive_max"`
+	LaunchS  float64            `json:"launch_seconds"`
+	RatePerS float64            `json:"rate_per_s"`
+	Each     int64              `json:"bytes_each"`
+	Waves    int                `json:"waves"`
+	Phases   map[string]float64 `json:"phases"`
 }
 
 type launchJSON struct {
@@ -147,6 +159,12 @@ func (r *Report) document() document {
 		States: map[job.State]int{}, Phases: map[job.Phase]phaseJSON{},
 		Instances: launchDoc(r.sum.Instances), Programs: launchDoc(r.sum.Programs),
 		Nodes: r.nodeDocs(), Clocks: r.clockDocs(), LaneUse: []laneJSON{}, Straggler: []stragglerJSON{}, Failures: []groupJSON{}, Advice: []Advice{}, Notes: []string{}, Next: r.next(),
+	}
+	if l, ok := r.Launch(); ok {
+		d.Launch = &aliveJSON{l.Programs, l.AliveMax, seconds(l.After), round(l.Rate), l.Each, l.Waves, map[string]float64{}}
+		for name, took := range l.Phases {
+			d.Launch.Phases[name] = seconds(took)
+		}
 	}
 	for s, n := range run.Tasks {
 		if n > 0 {

@@ -29,8 +29,10 @@ type Launch struct {
 	After time.Duration
 	Rate  float64
 	Each  int64 // bytes of memory for each program, servers and all; 0: not known
+	Waves int   // in how many the programs went, on the node that took most; 1: all at once
 	// Phases: submitted, staged, cloned, booted, started, held, taken_down. Each lasts from the first that
-	// began with it to the last that ended it, so they may overlap; those that did not occur are left out.
+	// began with it to the last that ended it, so they may overlap; those that did not occur are left out. In waves
+	// the last two are added up, on the node where they took longest.
 	Phases map[string]time.Duration
 }
 
@@ -82,17 +84,52 @@ func (r *Report) Launch() (l Launch, ok bool) {
 			l.Phases[name] = d
 		}
 	}
+	if l.countWaves(r.run.Steps); l.Waves > 1 {
+		return l, true
+	}
 	// All were alive from the last one's coming up on, whenever their agents learned of that.
 	_, held := lastOf(r.run.Steps, rundir.StepHold)
 	up, _ := lastOf(r.run.Steps, rundir.StepUp)
 	down, taken := firstOf(r.run.Steps, rundir.StepDown)
-	if held && taken && down > up { // in waves nothing was alive from the first to the last
+	if held && taken && down > up {
 		l.Phases["held"] = down - up
 	}
 	if gone, all := lastOf(r.run.Steps, rundir.StepGone); all && taken {
 		l.Phases["taken_down"] = max(gone-down, 0)
 	}
 	return l, true
+}
+
+// countWaves finds in how many waves the programs went, and how long these were held and
+// took to be gone.
+func (l *Launch) countWaves(steps []Step) {
+	type node struct {
+		waves            int
+		held, down, last time.Duration
+		at               rundir.Step // that was come to last
+	}
+	nodes := map[int]*node{}
+	for _, s := range steps {
+		n := nodes[s.Agent]
+		if n == nil {
+			n = &node{}
+			nodes[s.Agent] = n
+		}
+		switch {
+		case s.Step == rundir.StepUp:
+			n.waves++
+		case s.Step == rundir.StepDown && n.at == rundir.StepHold:
+			n.held += s.At - n.last
+		case s.Step == rundir.StepGone && n.at == rundir.StepDown:
+			n.down += s.At - n.last
+		}
+		n.at, n.last = s.Step, s.At
+	}
+	for _, n := range nodes {
+		if l.Waves = max(l.Waves, n.waves); n.waves > 1 {
+			l.Phases["held"], l.Phases["taken_down"] = max(l.Phases["held"], n.held), max(l.Phases["taken_down"], n.down)
+		}
+	}
 }
 
 // tookDown reports whether programs were alive when the launch was taken down.
@@ -146,6 +183,8 @@ func (t *textReport) launchVerdict() {
 	switch {
 	case l.AliveMax == 0:
 		parts = append(parts, fmt.Sprintf("None of %s came alive", human.Plural(l.Programs, "program")))
+	case l.Waves > 1:
+		parts = append(parts, fmt.Sprintf("%s in %d waves, at most %s alive at the same time", human.Plural(l.Programs, "program"), l.Waves, human.Count(l.AliveMax)))
 	case l.AliveMax < l.Programs:
 		parts = append(parts, fmt.Sprintf("At most %s of %s were alive at the same time, after %s", human.Count(l.AliveMax), human.Plural(l.Programs, "program"), human.Duration(l.After)))
 	default:
@@ -166,5 +205,5 @@ func (t *textReport) launchVerdict() {
 	if n := t.lost(); n > 0 {
 		parts = append(parts, human.Count(n)+" lost")
 	}
-	t.linef("%s", strings.Join(parts, "; "))
+	t.prose("", strings.Join(parts, "; "))
 }

@@ -164,6 +164,12 @@ func TestFrames(t *testing.T) {
 	show("building, narrow", building, 40, 24, noPaint)
 	show("building beside a run", busy, 80, 24, noPaint)
 	show("nothing known", view{have: true}, 80, 24, noPaint)
+	launch := Status{Run: 12, Name: "app.exe", Total: 4096, Launch: true, Alive: 2540, Rate: 338, Left: 5 * time.Second, Elapsed: 8 * time.Second,
+		Counts: map[job.State]int{job.Running: 2548, job.Failed: 1}}
+	show("a launch comes up", view{status: launch, have: true, unicode: true}, 80, 24, noPaint)
+	launch.Counts, launch.Alive = map[job.State]int{job.Running: 4096}, 4096
+	show("a launch is held", view{status: launch, have: true, unicode: true}, 80, 24, noPaint)
+	out.WriteString(plainSentence(launch) + "\n")
 	golden(t, "frames.txt", out.String())
 }
 
