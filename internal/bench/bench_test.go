@@ -293,6 +293,13 @@ func TestCount(t *testing.T) {
 			t.Errorf("%d are counted (%v), want 2", n, err)
 		}
 	}
+	// One that was seen in the midst of its exec is counted when it has its arguments.
+	if err := os.WriteFile(filepath.Join(root, "10", "cmdline"), []byte("probe.exe\x003\x00word\x00"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.count(); err != nil || n != 3 {
+		t.Errorf("%d are counted (%v), want 3", n, err)
+	}
 	// The kernel keeps 15 bytes of a name.
 	long := newCounter(Prey{Name: "probe-with-a-long-name.exe", Word: "word"})
 	if got := string(long.comm); got != "probe-with-a-lo" {

@@ -20,17 +20,18 @@ type Prey struct {
 // commLength is how many bytes the kernel keeps of a name.
 const commLength = 15
 
-// A counter counts the living from /proc. Whether a process is meant is found
-// out once; its state is read every time.
+// A counter counts the living from /proc. That a process is meant is found out
+// once, its state is read every time. That one is not meant is no lasting truth: in
+// the midst of an exec a process has its new name and no arguments yet.
 type counter struct {
 	root  string // /proc
 	comm  []byte
 	word  []byte
-	known map[int]bool // by process number: whether it is meant
+	meant map[int]bool // by process number
 }
 
 func newCounter(p Prey) *counter {
-	return &counter{root: "/proc", comm: []byte(p.Name[:min(len(p.Name), commLength)]), word: []byte(p.Word), known: map[int]bool{}}
+	return &counter{root: "/proc", comm: []byte(p.Name[:min(len(p.Name), commLength)]), word: []byte(p.Word), meant: map[int]bool{}}
 }
 
 // count is how many live: are there and no zombies.
@@ -39,8 +40,7 @@ func (c *counter) count() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("listing processes: %w", err)
 	}
-	seen := make(map[int]bool, len(pids))
-	n := 0
+	meant := make(map[int]bool, len(c.meant))
 	for _, pid := range pids {
 		s, ok := readStat(c.root, pid)
 		if !ok || !bytes.Equal(s.comm, c.comm) {
@@ -49,17 +49,12 @@ func (c *counter) count() (int, error) {
 		if s.state == 'Z' || s.state == 'X' {
 			continue
 		}
-		meant, asked := c.known[pid]
-		if !asked {
-			meant = c.means(pid)
-		}
-		seen[pid] = meant
-		if meant {
-			n++
+		if c.meant[pid] || c.means(pid) {
+			meant[pid] = true
 		}
 	}
-	c.known = seen
-	return n, nil
+	c.meant = meant
+	return len(meant), nil
 }
 
 // means reports whether the process has the word among its arguments.

@@ -159,7 +159,7 @@ func (w *Watch) pause(cost time.Duration, waiting bool) bool {
 			return false
 		case <-time.After(glance):
 		}
-		enough := threads() >= w.threads+w.want*9/10
+		enough := threads() >= w.threads+w.want-w.want/10
 		since := time.Since(began)
 		switch {
 		case !waiting || w.isEnding():
