@@ -70,7 +70,6 @@ int main(void)
     GetSystemDirectoryW(path, MAX_PATH);
     say("GetSystemDirectory", "%s", plain(path));
     tried("GetSystemWow64Directory", GetSystemWow64DirectoryW(path, MAX_PATH));
-    say("IsProcessorFeaturePresent", "%d %d", IsProcessorFeaturePresent(PF_XMMI64_INSTRUCTIONS_AVAILABLE), IsProcessorFeaturePresent(PF_FASTFAIL_AVAILABLE));
     for (n = 0; n < 4; n++) {
         static const DWORD errors[] = { 2, 5, 1460, 0xC0000005 };
         DWORD len = FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, NULL, errors[n], 0x409, text, 300, NULL);

@@ -1,5 +1,6 @@
 /* system: what only a full boot has: services, volumes, the computer's name, the hardware's
  * description, accounts. */
+#define _WIN32_WINNT 0x0A00
 #include "found.h"
 #include <sddl.h>
 
@@ -69,6 +70,17 @@ static void computer(void)
     say("~MHz", "%ld", RegGetValueW(HKEY_LOCAL_MACHINE, L"Hardware\\Description\\System\\CentralProcessor\\0", L"~MHz", RRF_RT_REG_DWORD, NULL, b, &m));
 }
 
+/* What wineboot writes into the page that all programs share. */
+static void shared_page(void)
+{
+    say("IsProcessorFeaturePresent", "%d %d", IsProcessorFeaturePresent(PF_XMMI64_INSTRUCTIONS_AVAILABLE), IsProcessorFeaturePresent(PF_FASTFAIL_AVAILABLE));
+    say("GetEnabledXStateFeatures", "%d", (int)(GetEnabledXStateFeatures() & 3));
+    say("GetLargePageMinimum", "%lx", (unsigned long)GetLargePageMinimum());
+    say("NtSystemRoot", "%s", plain((const wchar_t *)0x7ffe0030));
+    say("NtProductType", "%lu", *(const volatile ULONG *)0x7ffe0264);
+    say("NtMajorVersion", "%lu", *(const volatile ULONG *)0x7ffe026c);
+}
+
 static void accounts(void)
 {
     wchar_t user[300], name[300], domain[300], *text = NULL;
@@ -101,6 +113,7 @@ int main(void)
     installs();
     volumes();
     computer();
+    shared_page();
     accounts();
     return 0;
 }

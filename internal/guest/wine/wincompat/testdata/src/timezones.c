@@ -70,12 +70,12 @@ static void zones(void)
     DWORD i;
     size_t k;
 
-    for (i = 0; EnumDynamicTimeZoneInformation(i, &d) == ERROR_SUCCESS; i++)
+    for (i = 0; EnumDynamicTimeZoneInformation(i, &d) == ERROR_SUCCESS; i++) {
         h += sum(d.TimeZoneKeyName, wcslen(d.TimeZoneKeyName) * 2) + (unsigned)d.Bias;
-    say("EnumDynamicTimeZoneInformation", "%lu %08x", i, h);
-    for (k = 0; k < sizeof wanted / sizeof *wanted; k++)
-        for (i = 0; EnumDynamicTimeZoneInformation(i, &d) == ERROR_SUCCESS; i++)
+        for (k = 0; k < sizeof wanted / sizeof *wanted; k++)
             if (!wcscmp(d.TimeZoneKeyName, wanted[k])) zone(wanted[k], &d);
+    }
+    say("EnumDynamicTimeZoneInformation", "%lu %08x", i, h);
 }
 
 static void runtime(const char *tz)
