@@ -53,6 +53,31 @@ func shared(t *testing.T, boot string, those []sample) {
 	w.each(all, func(s sample, n int) error { return w.check("shared, "+boot, i, s, n) }, 8)
 }
 
+// TestZones compares what programs take for the time zone in a lean and in a full boot, for zones of which nothing can be
+// stored.
+func TestZones(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.must(lean, "lean"), w.must(full, "full")
+	var those []sample
+	for _, z := range zones {
+		those = append(those, sample{name: z, program: "zone", env: []string{"TZ=" + z}})
+	}
+	w.each(those, func(s sample, n int) error {
+		have, err := w.run(a, s, n)
+		if err != nil {
+			return err
+		}
+		want, err := w.run(b, s, n)
+		if err != nil {
+			return err
+		}
+		if d := differences(want, have); d != "" {
+			return fmt.Errorf("lean is not as full\n%s", d)
+		}
+		return nil
+	}, 2)
+}
+
 // TestAuto: what --boot auto chooses for each program is the boot that it was tested in.
 func TestAuto(t *testing.T) {
 	w := newWorld(t)
@@ -187,22 +212,39 @@ func (w *world) each(those []sample, do func(s sample, n int) error, atOnce int)
 
 // check runs a sample in an instance and compares its outcome with what is expected.
 func (w *world) check(mode string, i *opened, s sample, n int) error {
+	have, err := w.run(i, s, n)
+	if err != nil {
+		return fmt.Errorf("%s: %w", mode, err)
+	}
+	want, err := os.ReadFile(golden(s))
+	if err != nil {
+		return err
+	}
+	if d := differences(string(want), have); d != "" {
+		from, _ := os.ReadFile(origin)
+		return fmt.Errorf("%s: not as in plain %s\n%s", mode, strings.TrimSpace(string(from)), d)
+	}
+	return nil
+}
+
+// run runs a sample in an instance, in a work folder that is n-th of it, and returns its outcome.
+func (w *world) run(i *opened, s sample, n int) (string, error) {
 	dir := filepath.Join(i.folders.Work, strconv.Itoa(n))
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
+		return "", err
 	}
 	in, out := dir+".in", dir+".out"
 	if err := os.WriteFile(in, []byte(input), 0o600); err != nil {
-		return err
+		return "", err
 	}
 	stdin, err := os.Open(in)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer stdin.Close()
 	stdout, err := os.OpenFile(out, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer stdout.Close()
 	ctx, done := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -212,26 +254,14 @@ func (w *world) check(mode string, i *opened, s sample, n int) error {
 		Stdin: stdin, Stdout: stdout, Stderr: stdout,
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	exit, err := p.Wait(ctx)
-	if err != nil {
-		b, _ := os.ReadFile(out)
-		return fmt.Errorf("%s: %w after\n%s", mode, err, b)
+	b, readErr := os.ReadFile(out)
+	if err = errors.Join(err, readErr); err != nil {
+		return "", fmt.Errorf("%w after\n%s", err, b)
 	}
-	b, err := os.ReadFile(out)
-	if err != nil {
-		return err
-	}
-	want, err := os.ReadFile(golden(s))
-	if err != nil {
-		return err
-	}
-	if d := differences(string(want), outcome(b, exit.Code)); d != "" {
-		from, _ := os.ReadFile(origin)
-		return fmt.Errorf("%s: not as in plain %s\n%s", mode, strings.TrimSpace(string(from)), d)
-	}
-	return nil
+	return outcome(b, exit.Code), nil
 }
 
 // differences are the lines in which two outcomes differ, "" when they do not.

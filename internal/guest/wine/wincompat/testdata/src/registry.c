@@ -2,6 +2,7 @@
 #define _WIN32_WINNT 0x0A00
 #include <stdlib.h>
 #include "found.h"
+#include "lookup.h"
 
 static void types(HKEY k)
 {
@@ -78,43 +79,6 @@ static void keys(const char *where, HKEY root)
     RegCloseKey(k);
 }
 
-static void known(HKEY root, const wchar_t *key, const wchar_t *value)
-{
-    BYTE buf[1000];
-    char name[300];
-    DWORD n = sizeof buf - 2, type = 0;
-    HKEY k;
-    LSTATUS r = RegOpenKeyExW(root, key, 0, KEY_READ, &k);
-
-    sprintf(name, "%s %s", plain(key), value ? plain(value) : "");
-    if (!r) {
-        r = RegQueryValueExW(k, value, NULL, &type, buf, &n);
-        RegCloseKey(k);
-    }
-    buf[r ? 0 : n] = buf[(r ? 0 : n) + 1] = 0;
-    if (r) say(name, "error %ld", r);
-    else if (type == REG_SZ || type == REG_EXPAND_SZ) say(name, "%lu %s", type, plain((wchar_t *)buf));
-    else say(name, "%lu %s", type, hex(buf, n));
-}
-
-/* many says how many subkeys and values a key has, and a checksum of their names. */
-static void many(HKEY root, const wchar_t *key, BOOL values)
-{
-    wchar_t name[300];
-    DWORD n = 300, i, h = 0;
-    HKEY k;
-    LSTATUS r = RegOpenKeyExW(root, key, 0, KEY_READ, &k);
-
-    if (r) {
-        say(plain(key), "error %ld", r);
-        return;
-    }
-    for (i = 0; !(values ? RegEnumValueW(k, i, name, &n, NULL, NULL, NULL, NULL) : RegEnumKeyExW(k, i, name, &n, NULL, NULL, NULL, NULL)); i++, n = 300)
-        h += sum(name, n * sizeof *name);
-    say(plain(key), "%lu %s %08lx", i, values ? "values" : "keys", h);
-    RegCloseKey(k);
-}
-
 static void well_known(void)
 {
     static const wchar_t nt[] = L"Software\\Microsoft\\Windows NT\\CurrentVersion", w[] = L"Software\\Microsoft\\Windows\\CurrentVersion";
@@ -137,9 +101,6 @@ static void well_known(void)
     known(HKEY_LOCAL_MACHINE, path, L"Display");
     known(HKEY_LOCAL_MACHINE, path, L"Dlt");
     known(HKEY_LOCAL_MACHINE, path, L"TZI");
-    wsprintfW(path, L"%s\\Time Zones\\Eastern Standard Time\\Dynamic DST", nt);
-    known(HKEY_LOCAL_MACHINE, path, L"2006");
-    known(HKEY_LOCAL_MACHINE, path, L"FirstEntry");
     known(HKEY_LOCAL_MACHINE, L"System\\CurrentControlSet\\Control\\Session Manager\\Environment", L"OS");
     known(HKEY_LOCAL_MACHINE, L"System\\CurrentControlSet\\Control\\Session Manager\\Environment", L"PATH");
     known(HKEY_LOCAL_MACHINE, L"System\\CurrentControlSet\\Control\\Session Manager\\Environment", L"PATHEXT");
@@ -156,18 +117,6 @@ static void well_known(void)
     known(HKEY_CURRENT_USER, L"Control Panel\\International", L"sDecimal");
     known(HKEY_CURRENT_USER, L"Control Panel\\International", L"Locale");
     known(HKEY_CURRENT_USER, L"Control Panel\\Desktop", L"FontSmoothing");
-    known(HKEY_CLASSES_ROOT, L".txt", NULL);
-    known(HKEY_CLASSES_ROOT, L"CLSID\\{00021401-0000-0000-C000-000000000046}\\InProcServer32", NULL);
-    known(HKEY_CLASSES_ROOT, L"CLSID\\{00021401-0000-0000-C000-000000000046}\\InProcServer32", L"ThreadingModel");
-    known(HKEY_CLASSES_ROOT, L"Interface\\{00000000-0000-0000-C000-000000000046}", NULL);
-    known(HKEY_CLASSES_ROOT, L"WScript.Shell\\CLSID", NULL);
-    known(HKEY_CLASSES_ROOT, L"Scripting.FileSystemObject\\CLSID", NULL);
-    known(HKEY_CLASSES_ROOT, L"Msxml2.DOMDocument.6.0\\CLSID", NULL);
-    many(HKEY_CLASSES_ROOT, L"CLSID", FALSE);
-    many(HKEY_CLASSES_ROOT, L"Interface", FALSE);
-    many(HKEY_CLASSES_ROOT, L"TypeLib", FALSE);
-    many(HKEY_CLASSES_ROOT, L"MIME\\Database\\Content Type", FALSE);
-    many(HKEY_LOCAL_MACHINE, L"Software\\Classes\\Wow6432Node\\CLSID", FALSE);
 }
 
 static void notified(void)
