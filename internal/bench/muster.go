@@ -94,7 +94,7 @@ func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
 		return s, err
 	}
 	var res launchResult
-	err = m.call(ctx, m.args(n), &res)
+	err = m.call(ctx, m.args(n, watch.Hold()), &res)
 	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneTakes)
 	defer cancel()
 	seen, ended := watch.End(patient)
@@ -129,10 +129,9 @@ func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
 	return s, nil
 }
 
-// args are launch's. It holds long enough for the living to be counted.
-func (m *Muster) args(n int) []string {
-	hold := 2*time.Second + time.Duration(n)*time.Second/2500
-	args := []string{"launch", "-n", fmt.Sprint(n), "--hold", hold.Round(time.Second).String(), "--ready", "output:^alive ", "--json", "--progress", "none"}
+// args are launch's.
+func (m *Muster) args(n int, hold time.Duration) []string {
+	args := []string{"launch", "-n", fmt.Sprint(n), "--hold", hold.Round(100 * time.Millisecond).String(), "--ready", "output:^alive ", "--json", "--progress", "none"}
 	args = append(args, m.Flags...)
 	if m.Nodes > 0 {
 		args = append(args, "--nodes", fmt.Sprint(min(m.Nodes, n)))

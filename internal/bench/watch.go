@@ -15,6 +15,7 @@ type Watch struct {
 	count *counter
 	want  int
 	began time.Time
+	hold  time.Duration
 
 	threads int // of the machine, before
 	memory  int64
@@ -45,10 +46,9 @@ type Seen struct {
 // then the living are counted all the same.
 const (
 	glance  = 20 * time.Millisecond // how often the number of threads is asked for
-	look    = time.Second           // how often the living are counted at least,
-	rarely  = 20                    // but with a pause so many times as long as a count takes
-	often   = 8                     // the pause when there are threads enough
-	closely = 2                     // the pause once all have been seen
+	rarely  = 20                    // between counts there is a pause so many times as long as one takes,
+	often   = 8                     // so many times when there are threads enough,
+	closely = 2                     // and so many times once all have been seen
 )
 
 // NewWatch begins to look for want living of the prey. Call End.
@@ -57,10 +57,12 @@ func NewWatch(prey Prey, want int) (*Watch, error) {
 		count: newCounter(prey), want: want, threads: threads(), memory: available("/proc"),
 		up: make(chan struct{}), ending: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 	}
+	looked := time.Now()
 	n, err := w.count.count()
 	if err != nil {
 		return nil, err
 	}
+	w.hold = 2*time.Second + time.Duration(want)*time.Second/2500 + 10*time.Since(looked)
 	if n > 0 {
 		return nil, fmt.Errorf("%d of %s %s live before anything is started", n, prey.Name, prey.Word)
 	}
@@ -74,6 +76,10 @@ func NewWatch(prey Prey, want int) (*Watch, error) {
 	}()
 	return w, nil
 }
+
+// Hold is how long all have to be alive so that they are surely seen: on a machine
+// with much to do a count takes its time.
+func (w *Watch) Hold() time.Duration { return w.hold }
 
 // WaitUp waits until all have been seen alive at once, or ctx ends.
 func (w *Watch) WaitUp(ctx context.Context) error {
@@ -166,7 +172,7 @@ func (w *Watch) pause(cost time.Duration, waiting bool) bool {
 			if since >= closely*cost {
 				return true
 			}
-		case enough && since >= often*cost, since >= max(look, rarely*cost):
+		case enough && since >= often*cost, since >= min(max(time.Second, rarely*cost), w.hold/2):
 			return true
 		}
 	}
