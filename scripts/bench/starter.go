@@ -188,9 +188,8 @@ func (s *starter) count(ctx context.Context, cmd proc.Cmd, c *cost) error {
 
 // living is what a living program takes of memory.
 func (s *starter) living(ctx context.Context, cmd proc.Cmd, c *cost) error {
-	const programs = 100
+	const programs = 10
 	cmd.Args = append(cmd.Args, "+")
-	before := available()
 	var pids []int
 	for n := range programs {
 		name := filepath.Join(s.dir, "out"+strconv.Itoa(n))
@@ -219,8 +218,8 @@ func (s *starter) living(ctx context.Context, cmd proc.Cmd, c *cost) error {
 			}
 		}
 	}
-	c.each = max(before-available(), 0) / programs
-	c.private = kibOf(process{pids[programs/2]}.file("smaps_rollup"), "Private_Dirty:")
+	one := process{pids[programs/2]}
+	c.private, c.tables = kibOf(one.file("smaps_rollup"), "Private_Dirty:"), kibOf(one.file("status"), "VmPTE:")
 	return nil
 }
 

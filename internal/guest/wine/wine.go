@@ -183,11 +183,14 @@ func fitAddressSpace(limit uint64) error {
 	return nil
 }
 
-// rooted is the Wine with the loader of the image's own root, if it has one.
+// rooted is the Wine with the loader of the image's own root, if it has one and
+// programs can be started from where the image lies.
 func (w Install) rooted(tree string, meta map[string]string) Install {
-	if meta[metaRoot] != "" {
-		w.Plain, w.Loader = w.Loader, filepath.Join(tree, meta[metaRoot])
+	var st unix.Statfs_t
+	if meta[metaRoot] == "" || unix.Statfs(tree, &st) != nil || st.Flags&unix.ST_NOEXEC != 0 {
+		return w
 	}
+	w.Plain, w.Loader = w.Loader, filepath.Join(tree, meta[metaRoot])
 	return w
 }
 
