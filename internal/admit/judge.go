@@ -98,14 +98,24 @@ func Judge(a Ask, room node.Room) Decision {
 	return d
 }
 
+// leastFloor is what stays free of a bound on memory that is not very small.
+const leastFloor = 256 << 20
+
 // Floor is how much of a bound on memory stays free: what was asked for, else 5 %,
 // at least 256 MiB; of a very small bound, half.
 func Floor(b node.Bound, asked int64) int64 {
-	const least = 256 << 20
 	if asked > 0 {
 		return asked
 	}
-	return min(max(b.Limit/20, least), b.Limit/2)
+	return min(max(b.Limit/20, leastFloor), b.Limit/2)
+}
+
+// FloorBeside is the floor of a bound that is to hold so much beside it.
+func FloorBeside(bytes, asked int64) int64 {
+	if asked > 0 {
+		return asked
+	}
+	return max(bytes/19+1, leastFloor)
 }
 
 // Resource is one of the things that can run out.

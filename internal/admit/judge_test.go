@@ -116,4 +116,13 @@ func TestFloor(t *testing.T) {
 			t.Errorf("floor of %d, asked %d: %d, want %d", c.limit, c.asked, got, c.want)
 		}
 	}
+	// Whoever asks for room and floor gets the room.
+	for _, bytes := range []int64{1, mib, gib, 5*gib - 1, 100 * gib} {
+		for _, asked := range []int64{0, mib, gib} {
+			limit := bytes + FloorBeside(bytes, asked)
+			if left := limit - Floor(node.Bound{Limit: limit}, asked); left < bytes {
+				t.Errorf("of %d for %d bytes, floor %d, only %d are left", limit, bytes, asked, left)
+			}
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"muster/internal/admit"
 	"muster/internal/engine"
 	"muster/internal/job"
 	"muster/internal/plan"
@@ -161,6 +162,9 @@ func demand(s job.Spec, kind rundir.SubmissionKind, elements []plan.Element, cpu
 	}
 	if s.Mem > 0 {
 		a.Mem = int64(programs)*s.Mem + agentMemory(s.Tasks)
+		if s.Launch != nil { // of what is given so much stays free
+			a.Mem += admit.FloorBeside(a.Mem, s.Launch.Floor)
+		}
 	}
 	if s.Launch != nil {
 		a.Spread = true // the plan counts on a node for each element
