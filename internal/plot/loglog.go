@@ -230,7 +230,7 @@ func (f *LogLog) drawData(c *canvas, p panel) {
 			d.look.sign(c, at, d.look.colour)
 		}
 	}
-	inside := rect(p.area.Min.X+3, p.area.Min.Y+3, p.area.Max.X, p.area.Max.Y+logTopSpace-2)
+	inside := rect(p.area.Min.X, p.area.Min.Y, p.area.Max.X, p.area.Max.Y+logTopSpace-2)
 	c.drawLabels(placeLabels(inside, labels, taken, func(s string) vg.Length { return c.width(styleText, s) }))
 }
 
