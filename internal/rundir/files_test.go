@@ -440,3 +440,40 @@ func TestFilesAppearWhole(t *testing.T) {
 		t.Error(names)
 	}
 }
+
+func TestElementIsGone(t *testing.T) {
+	r := newTestRun(t, 1)
+	watch := r.NewWatch("node 1", 0)
+	gone := func(element int) bool {
+		t.Helper()
+		is, err := watch.Gone(1, element)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	if gone(1) {
+		t.Error("an element that has not begun is taken for gone")
+	}
+	elder, err := r.NewHeart(AgentID{1, 1, 1}, "node 1", 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gone(1) {
+		t.Error("an element whose agent lives is taken for gone")
+	}
+	if err := elder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !gone(1) || gone(2) {
+		t.Error("its agent has ended, that of another element has not begun")
+	}
+	younger, err := r.NewHeart(AgentID{1, 1, 2}, "node 1", 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer younger.Close()
+	if gone(1) {
+		t.Error("its newest agent lives")
+	}
+}
