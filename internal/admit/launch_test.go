@@ -419,6 +419,21 @@ func TestRefusedForProcesses(t *testing.T) {
 	}
 }
 
+// TestRefusedForThreads: programs are counted with their threads, as soon as some are up.
+func TestRefusedForThreads(t *testing.T) {
+	l := newLab(t)
+	if os.Getuid() == 0 {
+		l.as(64217)
+	}
+	l.limits = []string{"prlimit", "--nproc=600"}
+	const programs = 400 // of four threads and more, as Go has them
+	code, _, stderr := l.launch(1, "-n", strconv.Itoa(programs), "--ready", "file:ready", "--hold", "1s", "--", l.taker)
+	l.refused(code, stderr, "400 programs × ", " processes and threads = ", "(RLIMIT_NPROC of user ", " fit at once")
+	if n := l.taken(); n == 0 || n > 130 {
+		t.Errorf("%d were started", n)
+	}
+}
+
 // TestDryRunShowsTheArithmetic: and starts nothing.
 func TestDryRunShowsTheArithmetic(t *testing.T) {
 	l := newLab(t)
