@@ -75,7 +75,7 @@ const (
 func LeaveTimeZone(b []byte) ([]byte, error) {
 	dll, err := pe.NewFile(bytes.NewReader(b))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrOther, err)
 	}
 	function, ok := exported(dll, b, timeZoneFunction)
 	if !ok {
@@ -192,7 +192,7 @@ func read(b []byte, v any) error {
 func RenameString(b []byte, text string, skip uint32) ([]byte, error) {
 	lib, err := elf.NewFile(bytes.NewReader(b))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrOther, err)
 	}
 	data, code := lib.Section(".rodata"), lib.Section(".text")
 	for _, s := range []*elf.Section{data, code} {

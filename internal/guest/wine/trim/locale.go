@@ -47,7 +47,7 @@ type locale struct {
 func readLocales(b []byte) (all []locale, header localeHeader, err error) {
 	var file nlsFile
 	if err := read(b, &file); err != nil {
-		return nil, header, err
+		return nil, header, fmt.Errorf("%w: %w", ErrOther, err)
 	}
 	part := func(at uint64) []byte { return b[min(uint64(len(b)), uint64(file.Locales)+at):] }
 	if err := read(part(0), &header); err != nil || string(header.Magic[:]) != "NSDS" {
@@ -56,7 +56,7 @@ func readLocales(b []byte) (all []locale, header localeHeader, err error) {
 	for i := range uint64(header.Names) {
 		var n localeName
 		if err := read(part(uint64(header.NamesAt)+8*i), &n); err != nil {
-			return nil, header, err
+			return nil, header, fmt.Errorf("%w: %w", ErrOther, err)
 		}
 		var length uint16
 		text := part(uint64(header.StringsAt) + 2*uint64(n.Name))
@@ -65,7 +65,7 @@ func readLocales(b []byte) (all []locale, header localeHeader, err error) {
 		}
 		var number uint16
 		if err := read(part(uint64(header.LocalesAt)+uint64(n.Locale)*uint64(header.LocaleSize)+defaultLanguage), &number); err != nil {
-			return nil, header, err
+			return nil, header, fmt.Errorf("%w: %w", ErrOther, err)
 		}
 		all = append(all, locale{text[2 : 2+2*int(length)], n.Locale, n.ID, number})
 	}
