@@ -50,7 +50,9 @@ func (l *launching) streamPath(p *program, fd int) string {
 // command composes what is started for a program, and opens its files.
 func (l *launching) command(p *program) (_ *command, err error) {
 	a := l.a
-	cmd := &command{Command: guest.Command{Program: a.spec.Program, Dir: a.spec.WorkDir, Env: l.environment(p)}}
+	cmd := &command{Command: guest.Command{
+		Program: a.spec.Program, Dir: a.spec.WorkDir, Env: l.environment(p), Private: a.spec.Isolation == job.IsolateNode,
+	}}
 	defer func() {
 		if err != nil {
 			cmd.close()

@@ -169,6 +169,11 @@ type Command struct {
 	Env     []string // NAME=VALUE; the program's whole environment but for what the guest itself needs
 	CPUs    []int    // nil: the instance's
 
+	// Private gives the program a folder for temporary files of its own, empty at first, and the guest's
+	// likeness of a home (in Windows, the user's profile), also where it shares its instance with
+	// others. They are gone once Wait has told of the end, or with the instance. Without it, programs share those of the instance.
+	Private bool
+
 	// Ended, if not nil, is called once when the program's first process has ended, from when
 	// on Wait does not wait. It must not wait for anything itself, and may come before Start returns.
 	Ended func()

@@ -86,6 +86,7 @@ func Run(t *testing.T, c Config) {
 		{"several programs at once", several},
 		{"an instance is used again", reuse},
 		{"two instances do not meet", twoInstances},
+		{"private folders are a program's own, and gone with it", private},
 		{"phases are told in order", phases},
 		{"close leaves nothing", closeLeavesNothing},
 		{"close is idempotent, and ends what can start", closeTwice},

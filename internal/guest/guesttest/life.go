@@ -111,7 +111,8 @@ func standsStill(h *harness) {
 			if err != nil {
 				h.t.Fatal(err)
 			}
-			return !slices.ContainsFunc(all, func(i proc.Info) bool { return i.State != 'T' })
+			// D: a shell's child that is stopped between vfork(2) and its exec makes the shell wait.
+			return !slices.ContainsFunc(all, func(i proc.Info) bool { return i.State != 'T' && i.State != 'D' })
 		})
 		still := length()
 		time.Sleep(200 * time.Millisecond) // in which it would write several times
@@ -171,6 +172,32 @@ func twoInstances(h *harness) {
 	defer done()
 	if e, err := p.Wait(ctx); err == nil {
 		h.t.Errorf("closing one instance ended the other's program: %v", e)
+	}
+}
+
+// private: what a private program leaves in its folder for temporary files is gone with it; what another
+// leaves in the instance's stays.
+func private(h *harness) {
+	place := h.place("i", nil)
+	ctx, done := h.limit()
+	defer done()
+	i, err := h.guest.Open(ctx, place)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer i.Close(context.Background())
+	for _, tc := range []struct {
+		private bool
+		left    bool
+	}{{true, false}, {true, false}, {false, true}, {true, true}} {
+		c := h.command(h.c.Temp())
+		c.Private = tc.private
+		if e := h.wait(h.start(i, c)); !e.OK() {
+			h.t.Errorf("private %v: %v %s", tc.private, e, e.Detail)
+		}
+		if got := holdsFile(place.Temp); got != tc.left {
+			h.t.Errorf("private %v: a file is left: %v", tc.private, got)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -61,6 +62,7 @@ type instance struct {
 	tmp    string
 	mark   string
 	closed atomic.Bool
+	number atomic.Int64 // of programs with folders of their own
 }
 
 func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, error) {
@@ -74,28 +76,36 @@ func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, e
 	if cpus == nil {
 		cpus = i.place.CPUs
 	}
+	tmp, own := i.tmp, ""
+	if c.Private {
+		own = filepath.Join(i.tmp, "own."+strconv.FormatInt(i.number.Add(1), 10))
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return nil, fmt.Errorf("making the program's own folder for temporary files: %w", err)
+		}
+		tmp = own
+	}
 	child, err := i.table.Start(proc.Cmd{
 		Path: c.Program, Args: append([]string{c.Program}, c.Args...), Dir: c.Dir,
-		Env:   i.env(c.Env),
+		Env:   i.env(c.Env, tmp),
 		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
 		CPUs: cpus, Ended: c.Ended,
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, tidy(own))
 	}
-	return &process{child: child}, nil
+	return &process{child: child, own: own}, nil
 }
 
-// env puts the instance's temporary folder and its marks into the program's
+// env puts a temporary folder and the instance's marks into the program's
 // environment.
-func (i *instance) env(program []string) []string {
+func (i *instance) env(program []string, tmp string) []string {
 	env := make([]string, 0, len(program)+len(i.place.Env)+1)
 	for _, kv := range program {
 		if !strings.HasPrefix(kv, "TMPDIR=") {
 			env = append(env, kv)
 		}
 	}
-	return append(append(env, "TMPDIR="+i.tmp), i.place.Env...)
+	return append(append(env, "TMPDIR="+tmp), i.place.Env...)
 }
 
 func (i *instance) Path(host string) (string, error) { return host, nil }
@@ -128,12 +138,24 @@ func (i *instance) Close(ctx context.Context) error {
 
 type process struct {
 	child *proc.Child
+	own   string // its folder for temporary files; "": the instance's
+}
+
+// tidy removes a program's own folder.
+func tidy(own string) error {
+	if own == "" {
+		return nil
+	}
+	return guest.RemoveAll(own)
 }
 
 func (p *process) PID() int { return p.child.PID() }
 
 func (p *process) Wait(ctx context.Context) (job.Exit, error) {
 	e, err := p.child.Wait(ctx)
+	if err == nil {
+		tidy(p.own) // what cannot be removed goes with the instance
+	}
 	if err == nil && e.Signal != 0 {
 		e.Detail = "killed by " + unix.SignalName(syscall.Signal(e.Signal))
 	}

@@ -265,7 +265,7 @@ func (b *builder) finish() error {
 	if err := b.unlink(prefix); err != nil {
 		return err
 	}
-	if err := settings(prefix); err != nil {
+	if err := errors.Join(settings(prefix), looseProfile(prefix)); err != nil {
 		return err
 	}
 	if b.build.Add != "" {

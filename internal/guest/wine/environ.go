@@ -46,13 +46,13 @@ func (h home) tmp() string    { return filepath.Join(string(h), "tmp") }
 
 // environ is the environment of everything that runs under a server. program is
 // the environment that the program is to have (nil for the server itself),
-// marks what everything of the instance inherits, debug Wine's debug channels.
-func environ(w Install, h home, user string, lean bool, debug string, program, marks []string) []string {
+// marks what everything of the instance inherits, own its user's folders, debug Wine's debug channels.
+func environ(w Install, h home, user string, own profile, lean bool, debug string, program, marks []string) []string {
 	env := make([]string, 0, len(program)+len(marks)+24)
 	names := make(map[string]string, 8)
 	for _, kv := range program {
 		name, value, _ := strings.Cut(kv, "=")
-		if slices.Contains(replaced, name) {
+		if slices.Contains(replaced, name) || isProfile(name) {
 			names[name] = value
 			continue
 		}
@@ -78,6 +78,7 @@ func environ(w Install, h home, user string, lean bool, debug string, program, m
 	if !w.Preloader {
 		env = append(env, noSecondExec+"=1")
 	}
+	env = append(env, own.environ(user, machineName())...)
 	env = append(env, locale(program, names)...)
 	if !slices.ContainsFunc(program, func(kv string) bool { return strings.HasPrefix(kv, "PATH=") }) {
 		env = append(env, "PATH=/usr/local/bin:/usr/bin:/bin")

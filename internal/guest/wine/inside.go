@@ -28,6 +28,8 @@ type Inside struct {
 	User   string
 	Lean   bool
 	Drives map[string]string // letter → host folder
+	Dir    string            // of its user, as Windows names it
+	Temp   string            // likewise, for temporary files
 
 	environ []string
 }
@@ -67,13 +69,13 @@ func (in Inside) Command(program string, args []string) (path string, argv, env 
 	if err != nil {
 		return "", nil, nil, err
 	}
-	env = environ(in.Wine, home(in.Home), in.User, in.Lean, exitcode.Debug, in.environ, nil)
+	env = environ(in.Wine, home(in.Home), in.User, profile{dir: in.Dir, temp: in.Temp}, in.Lean, exitcode.Debug, in.environ, nil)
 	return in.Wine.Loader, append([]string{in.Wine.Loader}, line...), append(env, more...), nil
 }
 
 // inside describes server s of the instance to a native program.
-func (i *instance) inside(s *server) (string, error) {
-	in := Inside{Wine: s.wine, Home: string(s.home), User: s.user, Lean: s.lean, Drives: map[string]string{}}
+func (i *instance) inside(s *server, own profile) (string, error) {
+	in := Inside{Dir: own.dir, Temp: own.temp, Wine: s.wine, Home: string(s.home), User: s.user, Lean: s.lean, Drives: map[string]string{}}
 	for _, d := range i.drives {
 		in.Drives[d.letter] = d.host
 	}
@@ -93,8 +95,8 @@ func native(program string) bool {
 
 // nativeEnviron is the environment of a native program: the one that it is given,
 // with the instance's marks and temporary folder.
-func (i *instance) nativeEnviron(s *server, program []string) ([]string, error) {
-	in, err := i.inside(s)
+func (i *instance) nativeEnviron(s *server, own profile, program []string) ([]string, error) {
+	in, err := i.inside(s, own)
 	if err != nil {
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func (i *instance) newServer() *server {
 	defer i.mu.Unlock()
 	id := i.place.ID + "." + strconv.Itoa(i.next)
 	s := &server{
-		table: i.guest.table, undertaker: i.guest.undertaker, wine: i.node.wine, holds: i.node.holds, user: i.node.user, lean: i.lean, id: id,
+		table: i.guest.table, undertaker: i.guest.undertaker, wine: i.node.wine, holds: i.node.holds, user: i.node.user, profile: i.node.profile, lean: i.lean, id: id,
 		home:  home(filepath.Join(i.place.Dir, strconv.Itoa(i.next))),
 		marks: append(slices.Clone(i.place.Env), envServer+"="+id),
 		cpus:  i.place.CPUs,

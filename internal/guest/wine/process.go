@@ -2,6 +2,7 @@ package wine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -25,6 +26,7 @@ type process struct {
 
 	once   sync.Once
 	stderr stderr
+	own    *profile // nil: it shares its server's
 	exit   job.Exit
 }
 
@@ -33,10 +35,19 @@ func (i *instance) startOn(s *server, c guest.Command) (*process, error) {
 	if _, err := os.Stat(c.Program); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
 	}
-	p := &process{server: s, file: c.Program, mark: envProgram + "=" + s.id + "." + strconv.FormatInt(s.number.Add(1), 10)}
-	path, argv, env, err := i.composed(s, p, c)
+	number := s.number.Add(1)
+	p := &process{server: s, file: c.Program, mark: envProgram + "=" + s.id + "." + strconv.FormatInt(number, 10)}
+	own := s.profile
+	if c.Private {
+		own = own.own(number)
+		if err := own.make(s.home, s.lean); err != nil {
+			return nil, err
+		}
+		p.own = &own
+	}
+	path, argv, env, err := i.composed(s, p, own, c)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.tidy())
 	}
 	p.stderr = stderrOf(c.Stderr)
 	cpus := c.CPUs
@@ -50,15 +61,15 @@ func (i *instance) startOn(s *server, c guest.Command) (*process, error) {
 	})
 	if err != nil {
 		p.stderr.close()
-		return nil, err
+		return nil, errors.Join(err, p.tidy())
 	}
 	return p, nil
 }
 
 // composed is what is started for a program, and its environment.
-func (i *instance) composed(s *server, p *process, c guest.Command) (path string, argv, env []string, err error) {
+func (i *instance) composed(s *server, p *process, own profile, c guest.Command) (path string, argv, env []string, err error) {
 	if p.native = native(c.Program); p.native {
-		env, err = i.nativeEnviron(s, c.Env)
+		env, err = i.nativeEnviron(s, own, c.Env)
 		return c.Program, append([]string{c.Program}, c.Args...), env, err
 	}
 	program, err := i.Path(c.Program)
@@ -69,7 +80,7 @@ func (i *instance) composed(s *server, p *process, c guest.Command) (path string
 	if err != nil {
 		return "", nil, nil, err
 	}
-	return s.wine.Loader, append([]string{s.wine.Loader}, args...), append(s.environ(exitcode.Debug, c.Env), more...), nil
+	return s.wine.Loader, append([]string{s.wine.Loader}, args...), append(s.environOf(own, exitcode.Debug, c.Env), more...), nil
 }
 
 // PID implements guest.Process.
@@ -105,8 +116,17 @@ func (p *process) finish(e job.Exit) job.Exit {
 			told.Cause, told.Detail = job.CauseCannotLoad, err.Error()
 		}
 	}
+	p.tidy() // what cannot be removed goes with the instance
 	told.User, told.System, told.MaxRSS = e.User, e.System, e.MaxRSS
 	return told
+}
+
+// tidy removes what the program had of its own.
+func (p *process) tidy() error {
+	if p.own == nil {
+		return nil
+	}
+	return p.own.remove(p.server.home, p.server.lean)
 }
 
 // family is the program and what it has started, but for what serves others.

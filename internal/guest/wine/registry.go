@@ -137,3 +137,16 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 	}
 	return s[len(prefix):], true
 }
+
+// editExpand sets a text in a registry file that refers to variables of the environment ("%NAME%").
+func editExpand(path, key, name, text string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the image's registry: %w", err)
+	}
+	out := dropValues(string(b), []value{{key: key, name: name}}) + fmt.Sprintf("\n[%s]\n%q=str(2):%q\n", key, name, text)
+	if err := os.WriteFile(path, []byte(out), 0o600); err != nil {
+		return fmt.Errorf("writing the image's registry: %w", err)
+	}
+	return nil
+}

@@ -28,14 +28,15 @@ type server struct {
 	table      *proc.Table
 	undertaker *undertaker
 
-	wine  Install
-	holds string // the loader that starts the holder
-	home  home
-	id    string // PLACE.N
-	user  string
-	lean  bool
-	marks []string // of the instance, and the server's own
-	cpus  []int    // nil: all
+	wine    Install
+	holds   string // the loader that starts the holder
+	home    home
+	id      string // PLACE.N
+	user    string
+	profile profile // of its user
+	lean    bool
+	marks   []string // of the instance, and the server's own
+	cpus    []int    // nil: all
 
 	wineserver, holder *proc.Child
 
@@ -146,7 +147,12 @@ func (s *server) upstreamDir() string {
 var noCore = []proc.Limit{{Resource: unix.RLIMIT_CORE, Value: 0}}
 
 func (s *server) environ(debug string, program []string) []string {
-	return environ(s.wine, s.home, s.user, s.lean, debug, program, s.marks)
+	return s.environOf(s.profile, debug, program)
+}
+
+// environOf is the environment of what has a profile of its own.
+func (s *server) environOf(own profile, debug string, program []string) []string {
+	return environ(s.wine, s.home, s.user, own, s.lean, debug, program, s.marks)
 }
 
 // up reports, at no cost, whether programs can be started as far as is known.

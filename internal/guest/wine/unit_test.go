@@ -67,7 +67,7 @@ func TestEnviron(t *testing.T) {
 		"KEEP=1", "PATH=/opt/bin", "HOME=/home/me", "USER=me", "DISPLAY=:0", "WAYLAND_DISPLAY=wayland-0", "XAUTHORITY=/x",
 		"WINEPREFIX=/mine", "WINESERVER=/bad", "WINEDLLOVERRIDES=foo=n;wineboot.exe=b", "WINEDEBUG=+seh", "TMPDIR=/tmp", "LC_ALL=de_DE.UTF-8", "LD_PRELOAD=/evil.so",
 	}
-	got := environ(Install{Loader: "/w/wine64", Server: "/w/wineserver64"}, "/p/0", "alice", true, "-all", program, []string{"MUSTER_INSTANCE=a@b", "HOME=/no"})
+	got := environ(Install{Loader: "/w/wine64", Server: "/w/wineserver64"}, "/p/0", "alice", profile{}, true, "-all", program, []string{"MUSTER_INSTANCE=a@b", "HOME=/no"})
 	for _, want := range []string{
 		"KEEP=1", "PATH=/opt/bin", "HOME=/p/0", "USER=alice", "TMPDIR=/p/0/tmp", "WINEPREFIX=/p/0/.wine", "WINESERVER=/w/wineserver64", "WINELOADER=/w/wine64",
 		"WINEDLLOVERRIDES=foo=n;wineboot.exe=b;" + always + ";" + suppressed, "WINEDEBUG=-all,+seh", "LC_ALL=de_DE.UTF-8", "MUSTER_INSTANCE=a@b",
@@ -100,7 +100,7 @@ func TestEnviron(t *testing.T) {
 		{[]string{"LANG=C", "LC_MESSAGES=de_DE.UTF-8"}, "LC_ALL=C.UTF-8"},
 		{[]string{"LANG=C.utf8"}, "LANG=C.utf8"},
 	} {
-		env := environ(Install{}, "/h", "u", false, "-all", tc.locale, nil)
+		env := environ(Install{}, "/h", "u", profile{}, false, "-all", tc.locale, nil)
 		got := slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 			return !strings.HasPrefix(kv, "LANG=") && !strings.HasPrefix(kv, "LC_ALL=") && !strings.HasPrefix(kv, "LC_CTYPE=")
 		})
@@ -109,12 +109,12 @@ func TestEnviron(t *testing.T) {
 		}
 	}
 	for _, preloader := range []bool{false, true} {
-		env := environ(Install{Preloader: preloader}, "/h", "u", false, "-all", []string{"WINELOADERNOEXEC=0"}, nil)
+		env := environ(Install{Preloader: preloader}, "/h", "u", profile{}, false, "-all", []string{"WINELOADERNOEXEC=0"}, nil)
 		if slices.Contains(env, "WINELOADERNOEXEC=1") == preloader || slices.Contains(env, "WINELOADERNOEXEC=0") {
 			t.Errorf("with a preloader %v: %q", preloader, env)
 		}
 	}
-	if full := environ(Install{}, "/h", "u", false, "-all", nil, nil); slices.ContainsFunc(full, func(s string) bool { return strings.Contains(s, suppressed) }) {
+	if full := environ(Install{}, "/h", "u", profile{}, false, "-all", nil, nil); slices.ContainsFunc(full, func(s string) bool { return strings.Contains(s, suppressed) }) {
 		t.Errorf("a full boot is suppressed: %q", full)
 	}
 }

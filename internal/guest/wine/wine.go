@@ -42,13 +42,14 @@ type Guest struct {
 
 // node is what Prepare has found out about an image.
 type node struct {
-	use   *image.Use
-	tree  string
-	steps []step
-	wine  Install
-	holds string // the loader that starts a lean server's holder
-	user  string
-	files uint64 // the limit on open files, of a server
+	use     *image.Use
+	tree    string
+	steps   []step
+	wine    Install
+	holds   string // the loader that starts a lean server's holder
+	user    string
+	profile profile
+	files   uint64 // the limit on open files, of a server
 }
 
 // New makes the driver; table starts its programs.
@@ -109,6 +110,7 @@ func (g *Guest) prepare(ctx context.Context, n guest.Node) (*node, error) {
 		holds = w.plain().Loader // it names this node's time zone in the registry, before any program starts
 	}
 	made := &node{use: use, tree: tree, wine: w, holds: holds, user: use.Manifest.Meta[metaUser], steps: plan(use.Manifest.Entries), files: openFiles()}
+	made.profile = sharedProfile(made.user, made.steps)
 	g.nodes[n.Image] = made
 	return made, nil
 }
