@@ -102,11 +102,8 @@ func (p profile) make(h home, lean bool) error {
 
 // remove removes them, with what the program has left there.
 func (p profile) remove(h home, lean bool) error {
-	var errs []error
-	for _, dir := range p.folders(h, lean) { // those below the second have gone with it
-		errs = append(errs, guest.RemoveAll(dir))
-	}
-	return errors.Join(errs...)
+	dirs := p.folders(h, lean)
+	return errors.Join(guest.RemoveAll(dirs[0]), guest.RemoveAll(dirs[min(1, len(dirs)-1)]))
 }
 
 // environ is what the profile puts into a program's environment.
