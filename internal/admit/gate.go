@@ -15,12 +15,12 @@ import (
 // arithmetic (exit code 3).
 type Refusal struct {
 	Decision Decision
-	Why      string // what was met while starting; "" when it is the arithmetic alone
+	Why      string // what was met while starting; "": the decision says it
 }
 
 func (r *Refusal) Error() string {
 	if r.Why != "" {
-		return r.Why + "; " + r.Decision.Line()
+		return r.Why
 	}
 	return r.Decision.Line()
 }
@@ -345,12 +345,17 @@ func (g *Gate) overrun(bounds []node.Bound) {
 		g.o.Say(fmt.Sprintf("memory is at its floor with %s up: they are a wave", human.Plural(g.up, "program")))
 		return
 	}
-	b, free := g.tightest(bounds)
-	why := fmt.Sprintf("%s of %s are up, and memory stays at its floor: %s are free (%s: %s), and %s are to stay free", human.Count(g.up),
-		human.Plural(g.o.Programs, "program"), memory(free), b.By, memory(b.Limit), memory(Floor(b, g.o.Floor)))
+	b, _ := g.tightest(bounds)
+	why := fmt.Sprintf("%s of %s are up, and ", human.Count(g.up), human.Plural(g.o.Programs, "program"))
 	if g.pressed >= hardPressed {
-		why = fmt.Sprintf("%s of %s are up, and memory is under pressure: everything waits for it %.0f %% of the time", human.Count(g.up),
-			human.Plural(g.o.Programs, "program"), g.pressed)
+		why += fmt.Sprintf("memory is under pressure: everything waits for it %.0f %% of the time", g.pressed)
+	} else {
+		c := Check{Resource: Memory, Bound: b, Each: g.each.Memory, Keep: Floor(b, g.o.Floor)}
+		more := g.o.Programs - g.started
+		why += fmt.Sprintf("memory stays at its floor: %s more × %s = %s, and %s", human.Count(more), memory(c.Each), memory(int64(more)*c.Each), c.room())
+	}
+	if !g.o.Waves {
+		why += "; --waves starts as many at a time as fit"
 	}
 	g.refusal = &Refusal{Decision: g.decision, Why: why}
 }

@@ -57,6 +57,7 @@ type launching struct {
 	boots    int  // instances in a row that did not come up
 	down     bool // everything is being taken down
 	finished bool
+	refused  bool  // for want of room
 	why      error // with finished: why; nil: the hold is over
 	stop     context.CancelFunc
 	meeting  meeting

@@ -45,7 +45,11 @@ func refusal(err error) string {
 func (l *launching) refuse(err error) {
 	a := l.a
 	a.queue.stop(refusal(err))
-	if a.own.Elements == 1 {
+	l.mu.Lock()
+	first := !l.refused // every starter comes here
+	l.refused = true
+	l.mu.Unlock()
+	if !first || a.own.Elements == 1 {
 		return
 	}
 	if _, err := a.run.Ask(rundir.Request{Op: job.OpCancel, At: time.Now(), By: nodeName(a.Environ, a.machine), Why: firstLine(err)}); err != nil {

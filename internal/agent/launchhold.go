@@ -54,6 +54,7 @@ func (l *launching) advance(ctx context.Context) {
 	inWaves := l.gate.Size() > 0
 	if m.state == meetStarting && (l.allUp() || l.gate.WaveUp()) {
 		l.step(rundir.StepUp, l.taken())
+		l.a.Log.Info("up", "room", l.gate.Decision().Line())
 		m.state = meetWaiting
 		if l.a.own.Elements > 1 && !inWaves {
 			go l.meet(ctx) // the run directory may hang; it ends with ctx, or with the meeting

@@ -27,7 +27,13 @@ type Unfit struct {
 	Code       string
 }
 
-func (u *Unfit) Error() string { return fmt.Sprintf("run %d could not begin: %s", u.Run, u.Why) }
+func (u *Unfit) Error() string {
+	what := "could not begin"
+	if u.Code == admit.Code { // some of it may have been up
+		what = "does not fit"
+	}
+	return fmt.Sprintf("run %d %s: %s", u.Run, what, u.Why)
+}
 
 // Hint says what to do.
 func (u *Unfit) Hint() string { return u.Do }
