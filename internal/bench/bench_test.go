@@ -208,7 +208,7 @@ func TestFit(t *testing.T) {
 }
 
 func TestSeconds(t *testing.T) {
-	for v, want := range map[float64]string{312.4: "312 s", 56.23: "56.2 s", 3.456: "3.46 s", 0.289: "289 ms", 0.0012: "1.2 ms", 0: "0 ms"} {
+	for v, want := range map[float64]string{312.4: "312 s", 56.23: "56.2 s", 3.456: "3.46 s", 0.289: "289 ms", 0.9996: "1.00 s", 0.0099999: "10 ms", 9.999: "10.0 s", 99.99: "100 s", 0.0012: "1.2 ms", 0: "0 ms"} {
 		if got := Seconds(v); got != want {
 			t.Errorf("Seconds(%v) = %q, want %q", v, got, want)
 		}

@@ -65,7 +65,7 @@ func (r *Result) Verdict() []string {
 
 // enoughForMemory is how many instances it takes for their memory to stand out
 // from what else the machine does.
-const enoughForMemory = 64
+const enoughForMemory = 256
 
 // cells are the point as a row of a table.
 func (p Point) cells() []string {

@@ -108,14 +108,15 @@ func (p Point) String() string {
 
 // Seconds writes a time with three digits that count.
 func Seconds(s float64) string {
+	// A step is where the shorter form would round up to it.
 	switch {
-	case s >= 100:
+	case s >= 99.95:
 		return fmt.Sprintf("%.0f s", s)
-	case s >= 10:
+	case s >= 9.995:
 		return fmt.Sprintf("%.1f s", s)
-	case s >= 1:
+	case s >= 0.9995:
 		return fmt.Sprintf("%.2f s", s)
-	case s >= 0.01:
+	case s >= 0.00995:
 		return fmt.Sprintf("%.0f ms", s*1e3)
 	}
 	return fmt.Sprintf("%.2g ms", s*1e3)
