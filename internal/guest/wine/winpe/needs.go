@@ -58,6 +58,9 @@ var kernelRule = rule{deny: []denied{
 	}},
 	{whyComputer, []string{"GetComputerName*", "SetComputerName*"}},
 	{whyStarts, []string{"CreateProcess", "CreateProcessInternal", "WinExec"}},
+	// wineboot writes it into the page that all programs share. (So does it what IsProcessorFeaturePresent tells, but nearly
+	// every program imports that, to end itself the fastest way.)
+	{whyHardware, []string{"GetEnabledXStateFeatures", "GetXStateFeaturesMask", "SetXStateFeaturesMask", "LocateXStateFeature", "InitializeContext2"}},
 	// Lean instances have no past years' rules in their registry.
 	{whyZones, []string{
 		"GetTimeZoneInformationForYear", "GetDynamicTimeZoneInformationEffectiveYears", "SystemTimeToTzSpecificLocalTimeEx", "TzSpecificLocalTimeToSystemTimeEx",

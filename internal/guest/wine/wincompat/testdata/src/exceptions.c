@@ -1,4 +1,5 @@
 /* exceptions: hardware and software exceptions, vectored handlers, the last filter, unwinding. */
+#include <intrin.h>
 #include <setjmp.h>
 #include "found.h"
 
@@ -50,12 +51,25 @@ static void hardware(void)
     say("1/0", "%g", (double)d);
 }
 
+/* wide says whether a wide register is as before after an exception from which the program goes on. */
+static int wide(void)
+{
+    double in[4] = { 1, 2, 3, 4 }, out[4] = { 0 };
+    int r[4];
+
+    __cpuid(r, 1);
+    if (!(r[2] & (1 << 28))) return 1; /* there is none */
+    __asm__ volatile("vmovupd %1, %%ymm6\n\tint3\n\tvmovupd %%ymm6, %0\n\tvzeroupper" : "=m"(out) : "m"(in) : "xmm6", "memory");
+    return !memcmp(in, out, sizeof in);
+}
+
 static void software(void)
 {
     ULONG_PTR args[3] = { 1, 2, 3 };
 
     RaiseException(0xE0000001, 0, 3, args);
     told("continued");
+    say("wide registers are kept", "%d", wide());
     if (!setjmp(back)) RaiseException(0xE0000002, EXCEPTION_NONCONTINUABLE, 1, args);
     told("not continuable");
     if (!setjmp(back)) RaiseException(0x406D1388, 0, 2, args);
