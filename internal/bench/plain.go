@@ -13,7 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"muster/internal/proc"
+	"muster/internal/ui/human"
 )
 
 // PlainWine is Wine as it is without muster: what the baselines are made of. Nothing
@@ -151,7 +154,18 @@ func (f *FullBoot) Most() int { return f.Limit }
 
 // Prepare implements Contender.
 func (f *FullBoot) Prepare(ctx context.Context, say func(string)) error {
-	return f.Wine.prepare(ctx, say)
+	if err := f.Wine.prepare(ctx, say); err != nil {
+		return err
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(f.Wine.Dir, &disk); err != nil {
+		return fmt.Errorf("asking how much disk is free: %w", err)
+	}
+	need, free := int64(f.Limit)*takesPrefix, int64(disk.Bavail)*disk.Bsize
+	if need > free {
+		return fmt.Errorf("a prefix for each of %d programs takes %s, and %s are free in %s", f.Limit, human.Bytes(need), human.Bytes(free), f.Wine.Dir)
+	}
+	return nil
 }
 
 // Close implements Contender; the PlainWine is its owner's to close.
