@@ -272,13 +272,13 @@ static void stacks(void)
 }
 
 static DWORD WINAPI suspended(void *arg) { InterlockedExchange(arg, 1); return 0; }
-static DWORD WINAPI forever(void *arg) { (void)arg; for (;;) Sleep(INFINITE); return 0; }
+static DWORD WINAPI forever(void *arg) { SetEvent(arg); for (;;) Sleep(INFINITE); return 0; }
 
 static void control(void)
 {
     LONG ran = 0;
     DWORD code = 0;
-    HANDLE t = CreateThread(NULL, 0, suspended, &ran, CREATE_SUSPENDED, NULL);
+    HANDLE t = CreateThread(NULL, 0, suspended, &ran, CREATE_SUSPENDED, NULL), runs;
     int i;
 
     say("suspended", "%lu ran %ld", WaitForSingleObject(t, 5), ran);
@@ -287,7 +287,9 @@ static void control(void)
     say("ResumeThread again", "%lu", ResumeThread(t));
     WaitForSingleObject(t, INFINITE);
     say("ran", "%ld", ran);
-    t = CreateThread(NULL, 0, forever, NULL, 0, NULL);
+    runs = CreateEventW(NULL, FALSE, FALSE, NULL);
+    t = CreateThread(NULL, 0, forever, runs, 0, NULL);
+    WaitForSingleObject(runs, INFINITE); /* one that is still starting holds locks, and is terminated with them */
     i = GetExitCodeThread(t, &code);
     say("still active", "%d %lu", i, code);
     i = SetThreadPriority(t, THREAD_PRIORITY_ABOVE_NORMAL);
