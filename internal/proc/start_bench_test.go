@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"muster/internal/proc"
 )
 
@@ -20,6 +22,7 @@ func BenchmarkStart(b *testing.B) {
 		{"plain", proc.Cmd{}},
 		{"pinned", proc.Cmd{CPUs: []int{0}}},
 		{"fixed-layout", proc.Cmd{FixedLayout: true}},
+		{"fewer-rights", proc.Cmd{FixedLayout: true, GiveUp: []int{unix.CAP_CHOWN, unix.CAP_FOWNER, unix.CAP_DAC_OVERRIDE}}},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
 			table := newTable(b)
