@@ -38,6 +38,7 @@ func (r *Refusal) Hint() string { return r.Decision.Hint() }
 type Machine interface {
 	Room() node.Room                  // everything; may take a while
 	Pulse() (node.Pulse, error)       // memory, cheaply
+	Own() (node.Tree, error)          // what the launch's own processes take
 	Footprint(pid int) (int64, error) // of one process; dear
 }
 
@@ -111,7 +112,7 @@ func Open(m Machine, o Options) (*Gate, error) {
 		o.Say = func(string) {}
 	}
 	g := &Gate{machine: m, o: o, changed: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1)}
-	g.survey = Survey{Before: m.Room(), Least: o.Least}
+	g.survey = Survey{Before: Sight{Room: m.Room()}, Least: o.Least}
 	g.conclude(Look{Each: o.Least, How: "at least"})
 	if g.refusal != nil {
 		return nil, g.refusal
@@ -127,15 +128,15 @@ func Open(m Machine, o Options) (*Gate, error) {
 // used from here on is the programs'. It is called once, and starts the reading, which
 // ends with Close.
 func (g *Gate) Begin() {
-	room := g.machine.Room()
+	before := g.see()
 	ctx, cancel := context.WithCancel(context.Background())
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.cancel = cancel
-	g.survey.Before = room
+	g.survey.Before = before
 	g.o.Fixed = Need{}
 	g.history = []beatOf{{time.Now(), 0}}
-	g.weigh(room.Memory)
+	g.weigh(before.Room.Memory)
 	go g.run(ctx)
 }
 
@@ -370,16 +371,16 @@ func (g *Gate) look() {
 	g.mu.Lock()
 	up, pids := max(g.up, g.counted), slices.Clone(g.pids)
 	g.mu.Unlock()
-	var room node.Room
+	var now Sight
 	if up <= fullLooks {
-		room = g.machine.Room()
+		now = g.see()
 	} else if p, err := g.machine.Pulse(); err == nil {
-		room.Memory = p.Memory
+		now.Room.Memory = p.Memory
+		now.Own = g.own()
 	}
-	var footprints []int64
 	for _, pid := range pids {
 		if n, err := g.machine.Footprint(pid); err == nil { // it may have ended
-			footprints = append(footprints, n)
+			now.Pss = append(now.Pss, n)
 		}
 	}
 	g.mu.Lock()
@@ -387,7 +388,7 @@ func (g *Gate) look() {
 	if g.nextLook == 0 || g.between { // the wave has been taken down meanwhile
 		return
 	}
-	g.conclude(g.survey.Look(up, room, footprints))
+	g.conclude(g.survey.Look(up, now))
 	if g.nextLook *= 2; g.nextLook > g.o.Programs {
 		g.nextLook = 0
 	}
@@ -397,11 +398,21 @@ func (g *Gate) look() {
 	g.wake()
 }
 
+func (g *Gate) see() Sight { return Sight{Room: g.machine.Room(), Own: g.own()} }
+
+func (g *Gate) own() *node.Tree {
+	t, err := g.machine.Own()
+	if err != nil { // then the machine alone tells
+		return nil
+	}
+	return &t
+}
+
 // conclude judges anew and draws the consequence.
 func (g *Gate) conclude(l Look) {
 	last := g.last
 	g.last, g.each = l, l.Each
-	d := Judge(Ask{Programs: g.o.Programs, Each: l.Each, Fixed: g.o.Fixed, Floor: g.o.Floor, How: l.How}, g.allot(g.survey.Before, 0))
+	d := Judge(Ask{Programs: g.o.Programs, Each: l.Each, Fixed: g.o.Fixed, Floor: g.o.Floor, How: l.How}, g.allot(g.survey.Before.Room, 0))
 	g.decision = d
 	if d.OK() || !l.Bears(d, last) {
 		return

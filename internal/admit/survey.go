@@ -2,6 +2,7 @@ package admit
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"muster/internal/node"
@@ -13,12 +14,19 @@ import (
 const margin = 10
 
 // Survey finds what one more program takes: by how much the room has shrunk since
-// before the first, divided by the programs that came up meanwhile. Others on the
-// machine disturb that, and the disturbance does not grow with the number of
-// programs: so each look is at twice as many as the one before. Pure.
+// before the first, divided by the programs that came up. Others on the machine disturb that: so what the
+// launch's own processes show bounds it, and each look is at twice as many programs as the
+// one before, since a disturbance does not grow with their number. Pure.
 type Survey struct {
-	Before node.Room // when none was up
-	Least  Need      // what one takes in any case, whatever is measured
+	Before Sight // when none was up
+	Least  Need  // what one takes in any case, whatever is measured
+}
+
+// Sight is what can be seen of a machine and of the launch's own processes on it.
+type Sight struct {
+	Room node.Room
+	Own  *node.Tree // nil: not known
+	Pss  []int64    // of a few programs: their pages, shared ones by share, and page tables
 }
 
 // looks are at 4, 8, 16 … programs.
@@ -32,34 +40,62 @@ type Look struct {
 	Firm bool   // enough was seen to refuse something for it
 }
 
-// Look compares the room with what it was before. footprints are what a few of the
-// programs take by their own pages: a check from the other side, for the growth of
-// what the machine uses misses what was freed by others meanwhile.
-func (s Survey) Look(up int, now node.Room, footprints []int64) Look {
+// Look compares what is seen with what was seen before the first.
+func (s Survey) Look(up int, now Sight) Look {
 	l := Look{Up: up, Each: s.Least}
 	if up <= 0 {
 		return l
 	}
 	n := int64(up)
 	for _, r := range Resources() {
-		grown, ok := growth(r.of(s.Before), r.of(now))
+		grown, ok := growth(r.of(s.Before.Room), r.of(now.Room))
 		if !ok {
 			continue
 		}
 		each := r.in(&l.Each)
-		if r != Memory {
-			*each = max(*each, (grown+n/2)/n)
-			continue
+		switch {
+		case r == Memory:
+			// A disturbance is no ground for a refusal: it takes 32 programs, or so much
+			// memory that it can hardly be others'.
+			l.Firm = up >= 32 || grown >= 256<<20 || 2*grown >= left(s.Before.Room.Memory)
+			seen := max(min(grown/n, s.most(n, now)), mean(now.Pss), *each)
+			*each = seen + seen*margin/100
+		case r == Tasks && now.Own != nil && s.Before.Own != nil:
+			*each = max(*each, nearest(now.Own.Tasks-s.Before.Own.Tasks, n))
+		default:
+			*each = max(*each, nearest(s.share(grown, now), n))
 		}
-		// A disturbance is no ground for a refusal: it takes 32 programs, or so much
-		// memory that it can hardly be others'.
-		l.Firm = up >= 32 || grown >= 256<<20 || 2*grown >= left(s.Before.Memory)
-		seen := max(grown/n, mean(footprints), *each)
-		*each = seen + seen*margin/100
 	}
 	l.How = "measured over " + human.Plural(up, "program") + ", " + human.Count(margin) + " % added"
 	return l
 }
+
+// most is what a program can have taken at most, by the launch's own processes: half as
+// much again as they show, and what the kernel, and files in memory, take for each.
+func (s Survey) most(n int64, now Sight) int64 {
+	if now.Own == nil || s.Before.Own == nil {
+		return math.MaxInt64
+	}
+	const unseen = 256 << 10
+	memory, processes := now.Own.Memory-s.Before.Own.Memory, now.Own.Processes-s.Before.Own.Processes
+	return (memory*3/2 + max(processes, n)*unseen) / n
+}
+
+// share is the launch's part of what has been used up: as large as its part of all new
+// processes and threads.
+func (s Survey) share(grown int64, now Sight) int64 {
+	all, ok := growth(s.Before.Room.Tasks, now.Room.Tasks)
+	if !ok || now.Own == nil || s.Before.Own == nil {
+		return grown
+	}
+	own := now.Own.Tasks - s.Before.Own.Tasks
+	if own < 0 || all <= own {
+		return grown
+	}
+	return int64(float64(grown) * float64(own) / float64(all))
+}
+
+func nearest(sum, n int64) int64 { return (sum + n/2) / n }
 
 // Bears reports whether a decision that not all fit can rest on the look: enough was
 // seen, and twice as many programs gave nearly the same figure as the look before. Early on

@@ -34,17 +34,34 @@ func TestSurvey(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			small := node.Bound{By: "memory cgroup /a", Limit: gib}
-			s := Survey{Before: in(Memory, small), Least: least}
-			now := in(Memory, small)
+			before, now := in(Memory, small), in(Memory, small)
 			if c.name != "the tightest group counts" {
-				s.Before, now = desk(), desk()
+				before, now = desk(), desk()
 			}
 			c.change(&now)
-			l := s.Look(c.up, now, c.footprints)
+			l := Survey{Before: Sight{Room: before}, Least: least}.Look(c.up, Sight{Room: now, Pss: c.footprints})
 			want := c.memory + c.memory*margin/100
 			if l.Each.Memory != want || l.Each.Tasks != c.tasks || l.Each.Inodes != 3 || l.Firm != c.firm || l.Up != c.up {
 				t.Errorf("got %+v, want memory %d, tasks %d, firm %v", l, want, c.tasks, c.firm)
 			}
 		})
+	}
+}
+
+// TestSurveyAmongOthers: many launches on one machine at the same time, as on a cluster that
+// is made of one machine; each looks at its own.
+func TestSurveyAmongOthers(t *testing.T) {
+	const up, launches = 32, 256
+	now := desk()
+	now.Memory[0].Used += up * launches * mib
+	for i := range now.Tasks {
+		now.Tasks[i].Used += up * launches * 2
+	}
+	now.Files[0].Used += up * launches * 10
+	before := Sight{Room: desk(), Own: &node.Tree{Memory: 8 * mib, Tasks: 4, Processes: 4}}
+	l := Survey{Before: before, Least: Need{Memory: mib / 4, Tasks: 1, Files: 5}}.Look(up,
+		Sight{Room: now, Own: &node.Tree{Memory: (8 + up/2) * mib, Tasks: 4 + 2*up, Processes: 4 + up}})
+	if l.Each.Memory < mib || l.Each.Memory > 11*mib/10+mib/10 || l.Each.Tasks != 2 || l.Each.Files != 10 {
+		t.Errorf("one takes %+v", l.Each)
 	}
 }

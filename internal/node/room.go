@@ -75,25 +75,34 @@ func (h Host) memoryBounds(g groups) ([]Bound, error) {
 		available, _ = field(h.Proc+"/meminfo", "MemFree")
 	}
 	bounds := []Bound{{By: "this machine's memory", Limit: total * 1024, Used: (total - available) * 1024}}
-	add := func(g group, dir, note, file, usage, idle string) {
+	add := func(g group, dir, note, file, usage, prefix, mapped string) {
 		limit, ok := number(dir, file)
 		if !ok || limit <= 0 || limit >= total*1024 { // version 1 says "no limit" with a number beyond all memory
 			return
 		}
 		used, _ := number(dir, usage)
-		cache, _ := field(filepath.Join(dir, "memory.stat"), idle)
+		cache := reclaimable(filepath.Join(dir, "memory.stat"), prefix, mapped)
 		bounds = append(bounds, Bound{By: "memory cgroup " + g.name(dir) + note, Limit: limit, Used: max(0, used-cache), Raise: "whoever made the group can raise it, in " + file})
 	}
 	for _, dir := range g.v2.up() {
-		add(g.v2, dir, "", "memory.max", "memory.current", "inactive_file")
+		add(g.v2, dir, "", "memory.max", "memory.current", "", "file_mapped")
 		// Above memory.high nothing is killed, but everything is slowed down to a crawl.
-		add(g.v2, dir, " (memory.high)", "memory.high", "memory.current", "inactive_file")
+		add(g.v2, dir, " (memory.high)", "memory.high", "memory.current", "", "file_mapped")
 	}
 	v1 := g.v1["memory"]
 	for _, dir := range v1.up() {
-		add(v1, dir, "", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+		add(v1, dir, "", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_", "total_mapped_file")
 	}
 	return bounds, nil
+}
+
+// reclaimable is how much of a group's memory holds files that no process has mapped, and
+// those that have not been used for a while: it is given back when memory is short.
+func reclaimable(stat, prefix, mapped string) int64 {
+	inactive, _ := field(stat, prefix+"inactive_file")
+	active, _ := field(stat, prefix+"active_file")
+	used, _ := field(stat, mapped)
+	return max(inactive, inactive+active-used)
 }
 
 // name is what a group is called, as the machine sees it from here.
@@ -329,6 +338,63 @@ func (h Host) Footprint(pid int) (int64, error) {
 	}
 	tables, _ := field(filepath.Join(dir, "status"), "VmPTE")
 	return (pages + tables) * 1024, nil
+}
+
+// Tree is what the processes below one take together.
+type Tree struct {
+	Memory    int64 // bytes: their own pages and page tables, nothing that they share
+	Tasks     int64 // processes and threads
+	Processes int64
+}
+
+// TreeBelow sums up what the descendants of a process take. It walks /proc once.
+func (h Host) TreeBelow(root int) (Tree, error) {
+	dirs, err := os.ReadDir(h.Proc)
+	if err != nil {
+		return Tree{}, err
+	}
+	type process struct{ parent, threads, bytes int64 }
+	all := map[int64]process{}
+	for _, d := range dirs {
+		pid, err := strconv.ParseInt(d.Name(), 10, 64)
+		if err != nil {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(h.Proc, d.Name(), "status"))
+		if err != nil { // has ended, or is hidden: then it is another user's
+			continue
+		}
+		var p process
+		for line := range strings.Lines(string(b)) {
+			name, value, _ := strings.Cut(line, ":")
+			into, factor := &p.bytes, int64(1024)
+			switch name {
+			case "PPid":
+				into, factor = &p.parent, 1
+			case "Threads":
+				into, factor = &p.threads, 1
+			case "RssAnon", "VmPTE":
+			default:
+				continue
+			}
+			if f := strings.Fields(value); len(f) > 0 {
+				n, _ := strconv.ParseInt(f[0], 10, 64)
+				*into += n * factor
+			}
+		}
+		all[pid] = p
+	}
+	var t Tree
+	for _, p := range all {
+		up := p.parent
+		for steps := 0; up != int64(root) && up > 0 && steps < len(all); steps++ {
+			up = all[up].parent
+		}
+		if up == int64(root) {
+			t.Memory, t.Tasks, t.Processes = t.Memory+p.bytes, t.Tasks+p.threads, t.Processes+1
+		}
+	}
+	return t, nil
 }
 
 // Allocation is the memory that a scheduler has given to this element on this node,

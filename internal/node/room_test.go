@@ -65,8 +65,8 @@ func TestRoomMemory(t *testing.T) {
 			"sys/fs/cgroup/memory/slurm/memory.limit_in_bytes":       "9223372036854771712\n",
 			"sys/fs/cgroup/memory/slurm/job_7/memory.limit_in_bytes": "1073741824\n",
 			"sys/fs/cgroup/memory/slurm/job_7/memory.usage_in_bytes": "1073741824\n",
-			"sys/fs/cgroup/memory/slurm/job_7/memory.stat":           "cache 7\ntotal_inactive_file 1048576\n",
-		}, []Bound{machine, {By: "memory cgroup /slurm/job_7", Limit: gib, Used: gib - mib}}},
+			"sys/fs/cgroup/memory/slurm/job_7/memory.stat":           "cache 7\ntotal_inactive_file 1048576\ntotal_active_file 3145728\ntotal_mapped_file 1048576\n",
+		}, []Bound{machine, {By: "memory cgroup /slurm/job_7", Limit: gib, Used: gib - 3*mib}}},
 		{"more cache than use", map[string]string{
 			"proc/self/cgroup":                             "4:memory:/a\n",
 			"proc/self/mountinfo":                          v1Mounts,
@@ -206,6 +206,23 @@ func TestFootprint(t *testing.T) {
 	}
 	if n, err := This().Footprint(os.Getpid()); n < 1<<20 || err != nil {
 		t.Errorf("this process takes %d, %v", n, err)
+	}
+}
+
+func TestTreeBelow(t *testing.T) {
+	status := func(parent, threads, anon, tables string) string {
+		return "Name:\tx\nPPid:\t" + parent + "\nVmPTE:\t" + tables + " kB\nRssAnon:\t" + anon + " kB\nThreads:\t" + threads + "\n"
+	}
+	h := host(t, map[string]string{
+		"proc/1/status":  status("0", "1", "9", "9"),
+		"proc/10/status": status("1", "5", "100", "10"), // the root itself
+		"proc/11/status": status("10", "1", "20", "4"),
+		"proc/12/status": status("11", "3", "30", "6"),
+		"proc/13/status": status("1", "7", "1000", "9"),
+		"proc/14/status": "Name:\tkernel thread\nPPid:\t2\nThreads:\t1\n", // its parent is hidden
+	})
+	if got, err := h.TreeBelow(10); err != nil || got != (Tree{Memory: 60 << 10, Tasks: 4, Processes: 2}) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
