@@ -90,7 +90,7 @@ func copyFindings(r *Result) []string {
 			out = append(out, fmt.Sprintf("That is %s of the launch.", human.Percent(int(1e6*best.Copy.Median), int(max(1, 1e6*best.Launch.Median)))))
 		}
 	}
-	return append(out, r.spread(), "The published copy times stand in a figure only, not as numbers.")
+	return append(out, r.spread(), "The published copy times are not at hand as numbers, so none stands here.")
 }
 
 func launchFindings(r *Result) []string {

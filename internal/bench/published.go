@@ -13,9 +13,8 @@ type Reference struct {
 // Rate is how many came up per second.
 func (r Reference) Rate() float64 { return float64(r.Instances) / r.Seconds }
 
-// Published is the one launch of Windows programs whose figures are published as
-// numbers: about five minutes. Its times of copying are published as a picture
-// only, so they stand beside nothing here.
+// Published is the published launch of Windows programs: about five minutes. Of its
+// times of copying no numbers are at hand, so they stand beside nothing here.
 func Published() Reference {
 	return Reference{
 		Name:      "published: 256 nodes",
