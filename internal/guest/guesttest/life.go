@@ -3,6 +3,7 @@ package guesttest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -102,6 +103,12 @@ func standsStill(h *harness) {
 		h.eventually("the program goes on", func() bool { return length() > from+3 })
 	}
 	grows()
+	var moving []string
+	defer func() {
+		if h.t.Failed() {
+			h.t.Logf("not stopped at last: %q", moving)
+		}
+	}()
 	for range 3 {
 		if err := i.Control(context.Background(), job.OpSuspend); err != nil {
 			h.t.Fatal(err)
@@ -111,8 +118,14 @@ func standsStill(h *harness) {
 			if err != nil {
 				h.t.Fatal(err)
 			}
-			// D: a shell's child that is stopped between vfork(2) and its exec makes the shell wait.
-			return !slices.ContainsFunc(all, func(i proc.Info) bool { return i.State != 'T' && i.State != 'D' })
+			moving = nil
+			for _, i := range all {
+				// D: a shell's child that is stopped between vfork(2) and its exec makes the shell wait.
+				if i.State != 'T' && i.State != 'D' {
+					moving = append(moving, fmt.Sprintf("%s (%d, child of %d): %c", i.Comm, i.PID, i.PPID, i.State))
+				}
+			}
+			return len(moving) == 0
 		})
 		still := length()
 		time.Sleep(200 * time.Millisecond) // in which it would write several times
