@@ -28,7 +28,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if os.Getenv("MUSTER_TEST_PROGRAM") == "" {
+		if exe, err := program(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(exe))
+		}
+	}
+	os.Exit(code)
 }
 
 // take touches so many MiB, says so with a file in the folder ADMIT_MARKS and one in its
