@@ -29,10 +29,8 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	code := m.Run()
-	if os.Getenv("MUSTER_TEST_PROGRAM") == "" {
-		if exe, err := program(); err == nil {
-			_ = os.RemoveAll(filepath.Dir(exe))
-		}
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
@@ -63,6 +61,9 @@ func take(mib int) error {
 // patience is how long a launch may take before it is said to hang.
 const patience = 2 * time.Minute
 
+// built is the folder of a muster that these tests have built, "" for none.
+var built string
+
 // program is a muster, built once unless there is one.
 var program = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv("MUSTER_TEST_PROGRAM"); given != "" {
@@ -72,6 +73,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	exe := filepath.Join(dir, "muster")
 	cmd := exec.Command("go", "build", "-o", exe, "muster/cmd/muster")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
