@@ -338,12 +338,12 @@ func (i *instance) Close(ctx context.Context) error {
 	i.mu.Unlock()
 	i.end()
 	i.openings.Wait()
-	i.starts.Lock()
-	i.starts.Unlock() // nobody starts anything any more
+	i.starts.Lock() // nobody starts anything any more
 	i.mu.Lock()
 	servers := i.servers
 	i.servers = nil
 	i.mu.Unlock()
+	i.starts.Unlock()
 	// The servers first: the end of a program costs one that lives more than that of all costs the dead.
 	for _, s := range servers {
 		s.fell()
