@@ -25,7 +25,6 @@ type mapFlags struct {
 	tempdir                                  string
 	stdin, stdout                            bool
 	collect                                  []string
-	hold                                     bool
 }
 
 // mapCommand maps a program over inputs. Every option of LLMapReduce is taken
@@ -89,7 +88,7 @@ this host is needed once it is submitted. Inside an allocation (salloc, qrsh, a 
 	fl.BoolVar(&f.stdout, "stdout", false, "the output is what is written to standard output")
 	fl.StringArrayVar(&f.collect, "collect", nil, "keep what the program leaves in its work folder and matches, as OUT/NAME/")
 	f.addProgram(fl, "here; private under Wine and with --collect")
-	fl.BoolVar(&f.hold, "hold", false, "submit, and start nothing before muster release")
+	fl.BoolVar(&f.held, "hold", false, "submit, and start nothing before muster release")
 	f.addOutcome(fl)
 	for _, name := range []string{
 		"engine", "nodes", "guest", "image", "wine", "boot", "isolation", "lanes", "mem", "timeout", "time", "retries", "max-fails",
@@ -157,7 +156,6 @@ func joinSwitches(args []string) []string {
 // mapRequest makes a request of flags and settings.
 func (a *app) mapRequest(f mapFlags, command []string) (r run.Request, err error) {
 	c := a.cfg
-	f.held = f.hold
 	if r, err = a.request(f.runFlags, command); err != nil {
 		return r, err
 	}

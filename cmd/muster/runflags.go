@@ -18,7 +18,7 @@ type runFlags struct {
 	programDir, workdir                string
 	force, detach, dryRun, json, quiet bool
 	fresh                              bool
-	held                               bool // map --hold
+	held                               bool // --hold of map: not before muster release. That of launch is a time
 }
 
 func (f *runFlags) addNP(fl *pflag.FlagSet, help string) {
