@@ -106,7 +106,7 @@ func isTemporary(at string) bool {
 
 // clone makes the prefix of a server in its home h from the image tree. The
 // folders for temporary files are links to temp, unless that is "". A lean one gets
-// the lean registry, if the image has one.
+// a registry of its own kind.
 func clone(tree string, steps []step, h home, temp string, lean bool) error {
 	if err := os.Mkdir(h.prefix(), 0o700); err != nil {
 		return err
@@ -128,8 +128,8 @@ func clone(tree string, steps []step, h home, temp string, lean bool) error {
 			err = os.Mkdir(to, 0o700)
 		case s.do == 's':
 			err = os.Symlink(s.link, to)
-		case s.do == 'c' && s.path == systemRegistry && lean && exists(filepath.Join(tree, leanRegistryName)):
-			err = copyFile(filepath.Join(tree, leanRegistryName), to)
+		case s.do == 'c' && s.path == systemRegistry && lean:
+			err = cloneLeanRegistry(tree, to)
 		case s.do == 'c':
 			err = copyFile(from+"/"+s.path, to)
 		case s.do == 'l':

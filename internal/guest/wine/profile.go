@@ -118,13 +118,3 @@ func (p profile) environ(user, machine string) []string {
 		"USERNAME=" + user, "USERDOMAIN=" + machine, `LOGONSERVER=\\` + machine, "CLIENTNAME=Console", "SESSIONNAME=Console",
 	}
 }
-
-// machineName is this machine's name as Windows has it.
-func machineName() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return "MUSTER"
-	}
-	name, _, _ = strings.Cut(name, ".")
-	return strings.ToUpper(name[:min(len(name), 15)])
-}

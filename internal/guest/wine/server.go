@@ -56,12 +56,20 @@ func (s *server) start(ctx context.Context) error {
 		return fmt.Errorf("making the holder's pipe: %w", err)
 	}
 	defer ready.Close()
+	var page *os.File // nil after a full boot, which has written it
+	if s.lean {
+		if page, err = pageForHolder(); err != nil {
+			theirs.Close()
+			return err
+		}
+		defer page.Close()
+	}
 	// Lean: the first start would boot Windows' services, were it not suppressed.
 	// Full: this start boots them, and the holder runs when that is done.
 	s.holder, err = startHumble(s.table, proc.Cmd{
 		Path: s.holds, Args: []string{s.holds, `C:\windows\system32\` + holderName},
 		Dir: s.home.prefix(), Env: s.environ("-all", nil),
-		Stdout: theirs, CPUs: s.cpus, Limits: noCore,
+		Stdin: page, Stdout: theirs, CPUs: s.cpus, Limits: noCore,
 	})
 	theirs.Close()
 	if err != nil {

@@ -68,12 +68,21 @@ func TestKept(t *testing.T) {
 // TestZones compares what programs take for the time zone in a lean and in a full boot, for zones of which nothing can be
 // stored.
 func TestZones(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.must(lean, "lean"), w.must(full, "full")
 	var those []sample
 	for _, z := range zones {
 		those = append(those, sample{name: z, program: "zone", env: []string{"TZ=" + z}})
 	}
+	asFull(t, those)
+}
+
+// TestPage compares the page that all programs share, and what comes of it, in a lean and in a full boot: what is right for
+// this machine.
+func TestPage(t *testing.T) { asFull(t, []sample{{name: "page"}}) }
+
+// asFull compares the outcomes of samples in a lean instance with those in a full one.
+func asFull(t *testing.T, those []sample) {
+	w := newWorld(t)
+	a, b := w.must(lean, "lean"), w.must(full, "full")
 	w.each(those, func(s sample, n int) error {
 		have, err := w.run(a, s, n)
 		if err != nil {

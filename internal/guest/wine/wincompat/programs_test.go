@@ -76,6 +76,7 @@ func programs() map[string][]string {
 		"arguments":  {"arguments.c", "-municode"},
 		"timezones":  {"timezones.c"},
 		"zone":       {"zone.c"},
+		"page":       {"page.c"},
 		"pastyears":  {"pastyears.c"},
 		"classes":    {"classes.c"},
 		"children":   {"children.c", "-municode"},

@@ -29,13 +29,13 @@ var hintWords = []hintWord{
 	{"openscmanager", whyServices, false}, {"cocreateinstance", whyCOM, false}, {"shellexecute", whyShell, false},
 	{"createprocessw", whyStarts, false}, {"createprocessa", whyStarts, false}, {"lookupaccount", whyAccounts, false},
 	{"getvolumeinformation", whyDrives, false}, {"getlogicaldrive", whyDrives, false}, {"querydosdevice", whyDrives, false}, {"findfirstvolume", whyDrives, false},
-	{"getvolumenameforvolume", whyDrives, false}, {"getvolumepathnamesforvolume", whyDrives, false}, {"getcomputername", whyComputer, false},
+	{"getvolumenameforvolume", whyDrives, false}, {"getvolumepathnamesforvolume", whyDrives, false},
 
 	{"clsid\\", whyCOM, false}, {"typelib\\", whyCOM, false}, {"interface\\{", whyCOM, false},
 	{"dynamic dst", whyZones, false}, {"gettimezoneinformationforyear", whyZones, false}, {"informationeffectiveyears", whyZones, false},
 	{"localtimeex", whyZones, false}, {"localtimetosystemtimeex", whyZones, false},
 
-	{"computername", whyComputer, false}, {"hardware\\description", whyHardware, false}, {"hardware\\devicemap", whyHardware, false},
+	{"setcomputername", whyComputer, false}, {"hardware\\description", whyHardware, false}, {"hardware\\devicemap", whyHardware, false},
 	{"\\\\.\\physicaldrive", whyDevices, false}, {"\\\\.\\mountpoint", whyDevices, false}, {"\\\\.\\c:", whyDevices, false}, {"\\\\.\\%", whyDevices, false}, {"\\\\.\\scsi", whyDevices, false},
 
 	{"bcryptprimitives", "", true}, {"getlastactivepopup", "", false}, {"getprocesswindowstation", "", false}, {"ext-ms-win-ntuser-windowstation-l1-1-0", "", false},

@@ -7,8 +7,8 @@ import "strings"
 // answers; functions of the same kind as those compared are put beside them, and what was not
 // compared counts as in need. Without its services Wine lacks: the service control
 // manager, and with it RPC and COM servers; the manager of drives and volumes; the
-// drivers for devices and for the network's interfaces; the keys that wineboot makes
-// anew at each boot (HKLM\HARDWARE, the computer's name). A lean instance's registry also lacks
+// drivers for devices and for the network's interfaces; what wineboot writes into HKLM\HARDWARE
+// at each boot. A lean instance's registry also lacks
 // COM's classes and interfaces and the rules of time zones in past years.
 //
 // It matters: mingw's ftruncate64, which C++'s std::filesystem brings along, lists the
@@ -56,11 +56,8 @@ var kernelRule = rule{deny: []denied{
 		"GetVolumePathNamesForVolumeName", "FindFirstVolume*", "FindNextVolume*", "SetVolumeLabel", "SetVolumeMountPoint", "DeleteVolumeMountPoint",
 		"QueryDosDevice", "DefineDosDevice",
 	}},
-	{whyComputer, []string{"GetComputerName*", "SetComputerName*"}},
+	{whyComputer, []string{"SetComputerName*"}},
 	{whyStarts, []string{"CreateProcess", "CreateProcessInternal", "WinExec"}},
-	// wineboot writes it into the page that all programs share. (So does it what IsProcessorFeaturePresent tells, but nearly
-	// every program imports that, to end itself the fastest way.)
-	{whyHardware, []string{"GetEnabledXStateFeatures", "GetXStateFeaturesMask", "SetXStateFeaturesMask", "LocateXStateFeature", "InitializeContext2"}},
 	// Lean instances have no past years' rules in their registry.
 	{whyZones, []string{
 		"GetTimeZoneInformationForYear", "GetDynamicTimeZoneInformationEffectiveYears", "SystemTimeToTzSpecificLocalTimeEx", "TzSpecificLocalTimeToSystemTimeEx",

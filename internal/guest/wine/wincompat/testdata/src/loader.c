@@ -32,6 +32,28 @@ static void version(const wchar_t *name)
     if (VerQueryValueW(data, L"\\StringFileInfo\\040904B0\\ProductName", (void **)&text, &n) || VerQueryValueW(data, L"\\StringFileInfo\\040904E4\\ProductName", (void **)&text, &n)) say("product", "%s", plain(text));
 }
 
+static void computer(void)
+{
+    wchar_t a[300] = L"", b[300] = L"";
+    DWORD n = 300, m = sizeof b;
+
+    say("GetComputerName", "%d", GetComputerNameW(a, &n) && n > 0);
+    RegGetValueW(HKEY_LOCAL_MACHINE, L"System\\CurrentControlSet\\Control\\ComputerName\\ActiveComputerName", L"ComputerName", RRF_RT_REG_SZ, NULL, b, &m);
+    say("is in the registry", "%d", !_wcsicmp(a, b));
+    say("COMPUTERNAME", "%d", GetEnvironmentVariableW(L"COMPUTERNAME", b, 300) > 0 && !_wcsicmp(a, b));
+}
+
+/* What wineboot writes into the page that all programs share. */
+static void shared_page(void)
+{
+    say("IsProcessorFeaturePresent", "%d %d", IsProcessorFeaturePresent(PF_XMMI64_INSTRUCTIONS_AVAILABLE), IsProcessorFeaturePresent(PF_FASTFAIL_AVAILABLE));
+    say("GetEnabledXStateFeatures", "%d", (int)(GetEnabledXStateFeatures() & 3));
+    say("GetLargePageMinimum", "%lx", (unsigned long)GetLargePageMinimum());
+    say("NtSystemRoot", "%s", plain((const wchar_t *)0x7ffe0030));
+    say("NtProductType", "%lu", *(const volatile ULONG *)0x7ffe0264);
+    say("NtMajorVersion", "%lu", *(const volatile ULONG *)0x7ffe026c);
+}
+
 int main(void)
 {
     static const wchar_t *const names[] = { L"advapi32", L"msvcp140.dll", L"vcruntime140.dll", L"ucrtbase.dll", L"api-ms-win-crt-runtime-l1-1-0.dll", L"msvcr120.dll", L"dbghelp.dll", L"version.dll", L"xmllite.dll", L"no-such.dll", L"C:\\windows\\system32\\kernel32.dll", L"mfc42.dll" };
@@ -95,5 +117,7 @@ int main(void)
     tried("month 13", SystemTimeToFileTime(&st, &t));
     GetSystemTimeAsFileTime(&t);
     say("clock", "%d", t.dwHighDateTime > 0x01d90000);
+    computer();
+    shared_page();
     return 0;
 }

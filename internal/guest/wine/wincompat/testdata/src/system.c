@@ -1,5 +1,5 @@
-/* system: what only a full boot has: services, volumes, the computer's name, the hardware's
- * description, accounts. */
+/* system: what only a full boot has: services, volumes, the hardware's description,
+ * accounts. */
 #define _WIN32_WINNT 0x0A00
 #include "found.h"
 #include <sddl.h>
@@ -55,30 +55,14 @@ static void volumes(void)
     say("begins with", "%s", plain(dos));
 }
 
-static void computer(void)
+static void hardware(void)
 {
-    wchar_t a[300] = L"", b[300] = L"";
-    DWORD n = 300, m = sizeof b;
+    wchar_t b[300];
+    DWORD m = sizeof b;
 
-    say("GetComputerName", "%d", GetComputerNameW(a, &n) && n > 0);
-    RegGetValueW(HKEY_LOCAL_MACHINE, L"System\\CurrentControlSet\\Control\\ComputerName\\ActiveComputerName", L"ComputerName", RRF_RT_REG_SZ, NULL, b, &m);
-    say("is in the registry", "%d", !_wcsicmp(a, b));
-    say("COMPUTERNAME", "%d", GetEnvironmentVariableW(L"COMPUTERNAME", b, 300) > 0 && !_wcsicmp(a, b));
-    m = sizeof b;
     say("CentralProcessor", "%ld", RegGetValueW(HKEY_LOCAL_MACHINE, L"Hardware\\Description\\System\\CentralProcessor\\0", L"ProcessorNameString", RRF_RT_REG_SZ, NULL, b, &m));
     m = sizeof b;
     say("~MHz", "%ld", RegGetValueW(HKEY_LOCAL_MACHINE, L"Hardware\\Description\\System\\CentralProcessor\\0", L"~MHz", RRF_RT_REG_DWORD, NULL, b, &m));
-}
-
-/* What wineboot writes into the page that all programs share. */
-static void shared_page(void)
-{
-    say("IsProcessorFeaturePresent", "%d %d", IsProcessorFeaturePresent(PF_XMMI64_INSTRUCTIONS_AVAILABLE), IsProcessorFeaturePresent(PF_FASTFAIL_AVAILABLE));
-    say("GetEnabledXStateFeatures", "%d", (int)(GetEnabledXStateFeatures() & 3));
-    say("GetLargePageMinimum", "%lx", (unsigned long)GetLargePageMinimum());
-    say("NtSystemRoot", "%s", plain((const wchar_t *)0x7ffe0030));
-    say("NtProductType", "%lu", *(const volatile ULONG *)0x7ffe0264);
-    say("NtMajorVersion", "%lu", *(const volatile ULONG *)0x7ffe026c);
 }
 
 static void accounts(void)
@@ -112,8 +96,7 @@ int main(void)
     service(L"no such service");
     installs();
     volumes();
-    computer();
-    shared_page();
+    hardware();
     accounts();
     return 0;
 }
