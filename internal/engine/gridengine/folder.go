@@ -81,6 +81,10 @@ type array struct {
 	jobs  map[int]string // by piece
 	files map[string]bool
 	notes map[int][]note // by element, in the order of its starts
+
+	// fresh are the elements whose last start left its note when the queue had been asked
+	// already, or was being asked: what the queue says may be older.
+	fresh map[int]bool
 }
 
 func (a *array) pieces() []piece { return pieces(a.Elements, a.PerJob) }
@@ -135,6 +139,31 @@ func load(base, token string) (*array, error) {
 		}
 	}
 	return a, nil
+}
+
+// noteNames are the names of the notes in an array's folder.
+func noteNames(dir string) map[string]bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // whoever loads the array will tell
+	}
+	names := map[string]bool{}
+	for _, entry := range entries {
+		if _, _, ok := parseNoteName(entry.Name()); ok {
+			names[entry.Name()] = true
+		}
+	}
+	return names
+}
+
+// knownBefore notes which starts had left word before the queue was asked, by name.
+func (a *array) knownBefore(names map[string]bool) {
+	a.fresh = map[int]bool{}
+	for element, notes := range a.notes {
+		if !names[noteName(element, len(notes))] {
+			a.fresh[element] = true
+		}
+	}
 }
 
 func (a *array) loadJob(p string) error {

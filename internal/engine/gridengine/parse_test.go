@@ -171,6 +171,7 @@ func TestElementStands(t *testing.T) {
 		"runs":            {state: "r", node: "n1", since: at},
 		"runs elsewhere":  {state: "Rr", node: "n2", since: at.Add(2 * time.Minute)},
 		"runs there anew": {state: "Rr", node: "n1", since: at.Add(2 * time.Minute)},
+		"runs nowhere":    {state: "r", since: at},
 		"suspended":       {state: "S", node: "n1", since: at},
 		"error":           {state: "Eqw"},
 	}
@@ -180,32 +181,40 @@ func TestElementStands(t *testing.T) {
 		requeue bool
 		state   job.State
 		restart int
+		fresh   bool // the last note is younger than what the queue says
 	}{
-		{nil, "waits", false, job.Pending, 0},
-		{nil, "error", false, job.Pending, 0},
-		{nil, "runs", false, job.Pending, 0}, // nothing of it has been seen
-		{nil, "", false, "", 0},
-		{[]note{begun}, "runs", false, job.Running, 0},
-		{[]note{begun}, "suspended", false, job.Suspended, 0},
-		{[]note{begun}, "", false, "", 0},
-		{[]note{ended}, "runs", false, job.Running, 0}, // Grid Engine has not noticed yet
-		{[]note{ended}, "", false, job.Completed, 0},
-		{[]note{ended}, "runs elsewhere", false, job.Completed, 0}, // its node was lost after its end
-		{[]note{begun}, "waits again", false, job.NodeFail, 0},
-		{[]note{begun}, "runs elsewhere", false, job.NodeFail, 0},
-		{[]note{begun, skipped}, "", false, job.NodeFail, 0},
-		{[]note{begun}, "waits again", true, job.Pending, 1},
-		{[]note{begun}, "runs elsewhere", true, job.Pending, 1},
-		{[]note{begun}, "runs there anew", true, job.Pending, 1},
-		{[]note{begun, begun}, "runs", true, job.Running, 1},
-		{[]note{asked}, "runs", true, job.Pending, 1},
-		{[]note{asked}, "waits again", true, job.Pending, 1},
-		{[]note{asked}, "", true, "", 0},
-		{[]note{asked, ended}, "", true, job.Completed, 1},
+		{nil, "waits", false, job.Pending, 0, false},
+		{nil, "error", false, job.Pending, 0, false},
+		{nil, "runs", false, job.Pending, 0, false}, // nothing of it has been seen
+		{nil, "", false, "", 0, false},
+		{[]note{begun}, "runs", false, job.Running, 0, false},
+		{[]note{begun}, "suspended", false, job.Suspended, 0, false},
+		{[]note{begun}, "", false, "", 0, false},
+		{[]note{ended}, "runs", false, job.Running, 0, false}, // Grid Engine has not noticed yet
+		{[]note{ended}, "", false, job.Completed, 0, false},
+		{[]note{ended}, "runs elsewhere", false, job.Completed, 0, false}, // its node was lost after its end
+		{[]note{begun}, "waits again", false, job.NodeFail, 0, false},
+		{[]note{begun}, "runs elsewhere", false, job.NodeFail, 0, false},
+		{[]note{begun, skipped}, "", false, job.NodeFail, 0, false},
+		{[]note{begun}, "waits again", true, job.Pending, 1, false},
+		{[]note{begun}, "runs elsewhere", true, job.Pending, 1, false},
+		{[]note{begun}, "runs there anew", true, job.Pending, 1, false},
+		{[]note{begun, begun}, "runs", true, job.Running, 1, false},
+		{[]note{asked}, "runs", true, job.Pending, 1, false},
+		{[]note{asked}, "waits again", true, job.Pending, 1, false},
+		{[]note{asked}, "", true, "", 0, false},
+		{[]note{asked, ended}, "", true, job.Completed, 1, false},
+		{[]note{begun}, "waits", false, job.Running, 0, true},
+		{[]note{ended}, "waits", false, job.Running, 0, true}, // the next look sees that it has gone
+		{[]note{begun, begun}, "waits again", true, job.Running, 1, true},
+		{[]note{begun}, "runs nowhere", false, job.Running, 0, false},
 	} {
 		a := &array{head: head{Elements: 1, Requeue: c.requeue}, notes: map[int][]note{}}
 		if c.notes != nil {
 			a.notes[1] = c.notes
+		}
+		if c.fresh {
+			a.fresh = map[int]bool{1: true}
 		}
 		q, there := queue[c.queue]
 		got := a.element(1, q, there)

@@ -113,9 +113,11 @@ func (t task) standing() job.State {
 // skew is how much later than an element's first note a start must be to be another one.
 const skew = 20 * time.Second
 
-// laterThan reports that the queue speaks of a later start than the note.
+// laterThan reports that the queue speaks of a later start than the note. A qmaster that
+// has just been started may not know the node of what runs.
 func (t task) laterThan(n note) bool {
-	return short(t.node) != short(n.Node) || t.since.After(n.Begun.Add(skew))
+	moved := short(t.node) != short(n.Node) && (t.node != "" || strings.Contains(t.state, "q"))
+	return moved || t.since.After(n.Begun.Add(skew))
 }
 
 // short is a host's name without its domain.

@@ -3,6 +3,7 @@ package gridengine
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,13 +14,20 @@ import (
 )
 
 // Status asks for all of the user's jobs at once, and reads the arrays' folders after that: what
-// has left the queue has left its notes before.
+// has left the queue has left its notes before. What begins in between has a note, and waits as far as the
+// queue was asked: so the names of the notes are looked at beforehand as well.
 func (e *Engine) Status(ctx context.Context, ids ...engine.ID) ([]engine.Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if len(ids) == 0 {
 		return nil, nil
+	}
+	before := make(map[engine.ID]map[string]bool, len(ids))
+	for _, id := range ids {
+		if t := tokenOf(id); t != "" {
+			before[id] = noteNames(filepath.Join(e.base(), t))
+		}
 	}
 	q, err := e.snapshot(ctx)
 	if err != nil {
@@ -36,6 +44,7 @@ func (e *Engine) Status(ctx context.Context, ids ...engine.ID) ([]engine.Report,
 		if a == nil || (len(a.jobs) == 0 && !a.files[submittedFile]) {
 			continue
 		}
+		a.knownBefore(before[id])
 		if out[i], err = e.report(ctx, a, q, now); err != nil {
 			return nil, err
 		}
@@ -100,8 +109,9 @@ func (a *array) element(i int, t task, there bool) engine.Element {
 		last = notes[len(notes)-1]
 	}
 	over := started && last.ended() && !last.Requeue
-	waits := there && t.standing() == job.Pending
-	again := there && started && (last.Requeue || t.laterThan(last)) // a start of which nothing has been seen yet
+	fresh := started && a.fresh[i] // the queue may speak of a time before this start
+	waits := there && t.standing() == job.Pending && !fresh
+	again := there && started && !fresh && (last.Requeue || t.laterThan(last)) // a start of which nothing has been seen yet
 	switch {
 	case started && last.Skipped, started && !over && !a.Requeue && (waits || again):
 		// It was lost with its node, and its second start is only for leaving the queue.
@@ -117,6 +127,9 @@ func (a *array) element(i int, t task, there bool) engine.Element {
 		e.Restart = len(notes)
 	default:
 		e.State, e.Node, e.Started, e.Restart = t.standing(), last.Node, last.Begun, len(notes)-1
+		if fresh && e.State == job.Pending {
+			e.State = job.Running
+		}
 	}
 	return e
 }
