@@ -47,7 +47,21 @@ func thisMachine() (machine, error) {
 	if err := unix.Sysinfo(&info); err != nil {
 		return machine{}, fmt.Errorf("asking how much memory there is: %w", err)
 	}
-	return machine{cpuid: cpuid, pages: uint64(info.Totalram) * uint64(info.Unit) / 4096}, nil
+	return machine{cpuid: once(cpuid), pages: uint64(info.Totalram) * uint64(info.Unit) / 4096}, nil
+}
+
+// once asks each question once: the answer can take a virtual machine long.
+func once(ask func(leaf, sub uint32) (eax, ebx, ecx, edx uint32)) func(leaf, sub uint32) (eax, ebx, ecx, edx uint32) {
+	known := map[[2]uint32][4]uint32{}
+	return func(leaf, sub uint32) (eax, ebx, ecx, edx uint32) {
+		question := [2]uint32{leaf, sub}
+		r, ok := known[question]
+		if !ok {
+			r[0], r[1], r[2], r[3] = ask(leaf, sub)
+			known[question] = r
+		}
+		return r[0], r[1], r[2], r[3]
+	}
 }
 
 // record is a part of the page.

@@ -50,7 +50,7 @@ func TestProcessorFeatures(t *testing.T) {
 			"0": {1, intel[1], intel[2], intel[3]}, "1": {2: 1<<27 | 1<<28}, "7": {1: 1 << 5}, "d.0": {7, 832}, "80000001": {3: 1 << 20},
 		}, "17 23 39", ""},
 	} {
-		m := machine{cpuid: c.cpu.cpuid}
+		m := machine{cpuid: once(c.cpu.cpuid)}
 		var have, wide []string
 		for n, has := range processorFeatures(m) {
 			if has == 1 {
