@@ -96,7 +96,9 @@ func (w *PlainWine) command(prefix, word string, argv ...string) proc.Cmd {
 			env = append(env, kv)
 		}
 	}
-	return proc.Cmd{Path: argv[0], Args: argv, Dir: w.Dir, Env: env}
+	// Randomized, one start of Debian's Wine in some thousands ends at once (see docs/guests-wine.md),
+	// and the whole measurement with it.
+	return proc.Cmd{Path: argv[0], Args: argv, Dir: w.Dir, Env: env, FixedLayout: true}
 }
 
 // kill ends everything that was started with the word, whoever has started it.
