@@ -38,7 +38,7 @@ func (c *capture) pump(task, attempt int) error {
 	if st.Size() < c.off {
 		c.off = 0 // the program has emptied it: "> /dev/stderr" does
 	}
-	for c.off < st.Size() {
+	for c.off < st.Size() && !c.drowned() {
 		if c.buf == nil {
 			c.buf = make([]byte, 64<<10)
 		}
@@ -57,12 +57,23 @@ func (c *capture) pump(task, attempt int) error {
 			return err
 		}
 	}
+	if rest := st.Size() - c.off; rest > 0 && c.drowned() {
+		// Reading what nobody keeps would take longer than writing it.
+		c.kept += rest
+		c.off = st.Size()
+		if err := c.a.stream.Cut(task, attempt, c.fd, rest); err != nil {
+			return err
+		}
+	}
 	if c.flooded() && c.off > 0 {
 		c.off = 0
 		return c.f.Truncate(0)
 	}
 	return nil
 }
+
+// drowned reports that nothing more of what the program writes is kept.
+func (c *capture) drowned() bool { return c.flooded() && c.a.spec.MaxLog > 0 }
 
 // flooded reports whether the program has written more than is kept.
 func (c *capture) flooded() bool { return c.kept > c.a.spec.MaxLog }

@@ -89,12 +89,7 @@ func (s *Stream) Write(task, attempt, fd int, data []byte) error {
 	if s.closed {
 		return fmt.Errorf("output stream: %w", ErrClosed)
 	}
-	key := [2]int{task, attempt}
-	k := s.attempts[key]
-	if k == nil {
-		k = new(kept)
-		s.attempts[key] = k
-	}
+	k := s.of(task, attempt)
 	n := int64(len(data))
 	if s.limit > 0 {
 		n = min(n, max(0, s.limit-k.n[1]-k.n[2]))
@@ -122,6 +117,29 @@ func (s *Stream) Write(task, attempt, fd int, data []byte) error {
 		s.poke()
 	}
 	return nil
+}
+
+// Cut counts n bytes that fd of an attempt has written and that nobody keeps, as
+// Write does with what is beyond the limit. Nothing of that descriptor is kept afterwards. The error is ErrClosed.
+func (s *Stream) Cut(task, attempt, fd int, n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("output stream: %w", ErrClosed)
+	}
+	s.of(task, attempt).cut[fd] += n
+	return nil
+}
+
+// of is what is kept of an attempt so far. The caller holds mu.
+func (s *Stream) of(task, attempt int) *kept {
+	key := [2]int{task, attempt}
+	k := s.attempts[key]
+	if k == nil {
+		k = new(kept)
+		s.attempts[key] = k
+	}
+	return k
 }
 
 // Finish says that nothing more comes from an attempt.

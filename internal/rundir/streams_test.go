@@ -64,11 +64,16 @@ func TestStream(t *testing.T) {
 		t.Errorf("nothing is new: %q", got)
 	}
 	s.Finish(1, 1)
+	if err := s.Cut(3, 1, 1, 7); err != nil {
+		t.Fatal(err)
+	}
+	say(t, s, 3, 1, 1, "late")
+	s.Finish(3, 1)
 	say(t, s, 2, 2, 1, "again")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := told(t, all), "[1.1/1 −4][1.1/2 −12][2.2/1 again]"; got != want {
+	if got, want := told(t, all), "[1.1/1 −4][1.1/2 −12][3.1/1 −11][2.2/1 again]"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if got := told(t, two); got != "[2.2/1 again]" {
