@@ -28,7 +28,7 @@ while [ "$i" -le "$count" ]; do
 	cat >"$folder/$name.par" <<END
 # $name
 nodes        = $((112 + i * 7 % 5 * 16))
-steps        = $((40 + i * 11 % 7 * 10))
+steps        = $((20 + i * 11 % 7 * 5))
 duration     = 0.2
 conductivity = 1.0
 inclusion    = $(thousandths $((20 + i * 37 % 97 * 40)))
