@@ -1,17 +1,13 @@
 package admit
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"muster/internal/goldentest"
 	"muster/internal/node"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
 
 const (
 	mib = int64(1) << 20
@@ -93,19 +89,7 @@ func TestText(t *testing.T) {
 		d := Judge(c.ask, c.room)
 		fmt.Fprintf(&b, "== %s\n%s\nwaves: %s\nhint: %s\n%s\n", c.name, d.Line(), d.WavesLine(), d.Hint(), d.Table())
 	}
-	golden := filepath.Join("testdata", "text.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.String() != string(want) {
-		t.Errorf("the text has changed (go test -update writes it anew):\n%s", b.String())
-	}
+	goldentest.Check(t, "text.golden", b.String())
 }
 
 func TestFloor(t *testing.T) {

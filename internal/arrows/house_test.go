@@ -48,6 +48,7 @@ var house = map[string]string{
 	"internal/guest/guesttest":      "conformance suite of guests",
 
 	"internal/timeline/timelinetest": "made-up timelines for tests",
+	"internal/goldentest":            "compares what tests produce with files that are kept",
 
 	"examples/probe":       "source of the program that launches are measured with",
 	"internal/arrows":      "this test",
@@ -64,6 +65,7 @@ var testOnly = []string{
 	"internal/guest/guesttest",
 	"internal/guest/wine/winetest",
 	"internal/timeline/timelinetest",
+	"internal/goldentest",
 }
 
 // A ban forbids packages that match from to import what matches one of to.

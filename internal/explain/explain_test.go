@@ -1,21 +1,18 @@
 package explain_test
 
 import (
-	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"muster/internal/explain"
+	"muster/internal/goldentest"
 	"muster/internal/ui/human"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
 
 // constants are the values of all constants of a type that package job declares.
 func constants(t *testing.T, typeName string) []string {
@@ -141,19 +138,7 @@ func TestExplain(t *testing.T) {
 func TestGolden(t *testing.T) {
 	topic, _ := explain.Explain("missing-dll")
 	got := strings.Join(topic.Lines(72), "\n") + "\n"
-	const path = "testdata/missing-dll.txt"
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("got:\n%s\nwant:\n%s", got, want)
-	}
+	goldentest.Check(t, "missing-dll.txt", got)
 }
 
 func TestReasonsOfSchedulers(t *testing.T) {

@@ -3,13 +3,12 @@ package plan
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"muster/internal/goldentest"
 	"muster/internal/job"
 )
 
@@ -30,19 +29,7 @@ func TestPrintLaunch(t *testing.T) {
 			if err := p.Print(&got, sample); err != nil {
 				t.Fatal(err)
 			}
-			file := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("got:\n%s\nwant:\n%s", got.Bytes(), want)
-			}
+			goldentest.Check(t, name+".txt", got.Bytes())
 		})
 	}
 }

@@ -3,16 +3,12 @@ package plan
 import (
 	"bytes"
 	"errors"
-	"flag"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
+	"muster/internal/goldentest"
 	"muster/internal/job"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
 
 func TestPrint(t *testing.T) {
 	siso := Sample{Task: 1, Argv: []string{"/home/ann/sim.exe", "/i", `I:\1\case 1.in`, "/seed", "1"}, Params: []Param{
@@ -50,19 +46,7 @@ func TestPrint(t *testing.T) {
 			if err := mustMake(t, g.r).Print(&got, g.sample); err != nil {
 				t.Fatal(err)
 			}
-			file := filepath.Join("testdata", g.name+".txt")
-			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("got:\n%s\nwant:\n%s", got.Bytes(), want)
-			}
+			goldentest.Check(t, g.name+".txt", got.Bytes())
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muster/internal/clock"
+	"muster/internal/goldentest"
 	"muster/internal/job"
 	"muster/internal/report"
 	"muster/internal/rundir"
@@ -134,8 +135,8 @@ func TestTimesOfWrongClocksAreCorrected(t *testing.T) {
 	}
 	snap := c.load()
 	tl := report.TimelineOf(snap, began.Add(time.Minute))
-	golden(t, "clocks.txt", []byte(strings.Join(spans(tl), "\n")+"\n"))
-	golden(t, "clocks-report.txt", []byte(text(t, report.FromSnapshot(snap, report.Known{Number: 12, State: job.Completed, Ended: began.Add(3 * time.Second), Now: began.Add(time.Minute)}), 80)))
+	goldentest.Check(t, "clocks.txt", []byte(strings.Join(spans(tl), "\n")+"\n"))
+	goldentest.Check(t, "clocks-report.txt", []byte(text(t, report.FromSnapshot(snap, report.Known{Number: 12, State: job.Completed, Ended: began.Add(3 * time.Second), Now: began.Add(time.Minute)}), 80)))
 
 	errors := map[int]time.Duration{}
 	for _, a := range snap.Agents {
@@ -176,10 +177,10 @@ func TestReportOfACluster(t *testing.T) {
 	}
 	snap := c.load()
 	r := report.FromSnapshot(snap, report.Known{Number: 12, State: job.Completed, Ended: began.Add(44 * time.Second), Now: began.Add(time.Minute)})
-	golden(t, "cluster.txt", []byte(text(t, r, 80)))
+	goldentest.Check(t, "cluster.txt", []byte(text(t, r, 80)))
 	var b strings.Builder
 	if err := report.From(r).WriteJSON(&b); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "cluster.json", []byte(b.String()))
+	goldentest.Check(t, "cluster.json", []byte(b.String()))
 }

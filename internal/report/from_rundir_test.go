@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"muster/internal/goldentest"
 	"muster/internal/job"
 	"muster/internal/report"
 	"muster/internal/rundir"
@@ -181,5 +182,5 @@ func TestFromSnapshot(t *testing.T) {
 	if tail := r.Failures[0].LogTail; !strings.HasSuffix(tail, "no convergence\uFFFD\n") || len(tail) > 2100 {
 		t.Errorf("log of %d bytes: %q", len(tail), tail[max(len(tail)-40, 0):])
 	}
-	golden(t, "rundir.txt", []byte(text(t, r, 80)))
+	goldentest.Check(t, "rundir.txt", []byte(text(t, r, 80)))
 }

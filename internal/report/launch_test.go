@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"muster/internal/goldentest"
 	"muster/internal/job"
 	"muster/internal/report"
 	"muster/internal/rundir"
@@ -72,7 +73,7 @@ func TestGoldenLaunches(t *testing.T) {
 			if err := report.From(r).WriteSummary(&b, 80); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name, b.Bytes())
+			goldentest.Check(t, name, b.Bytes())
 			if strings.Contains(b.String(), "resume") {
 				t.Error("a launch is not resumed")
 			}

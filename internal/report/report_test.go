@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"muster/internal/goldentest"
 	"muster/internal/job"
 	"muster/internal/report"
 	"muster/internal/timeline"
@@ -21,26 +19,7 @@ import (
 	"muster/internal/ui/human"
 )
 
-var update = flag.Bool("update", false, "write the goldens")
-
 const ms = time.Millisecond
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (go test -update writes it anew):\n%s", path, got)
-	}
-}
 
 func wineShape(tasks, lanes int) timelinetest.Shape {
 	return timelinetest.Shape{Tasks: tasks, Lanes: lanes, Isolation: job.IsolateLane, Submitted: 40 * ms, Staged: 15 * ms, Clone: 14 * ms,
@@ -139,9 +118,9 @@ func text(t *testing.T, r report.Run, width int) string {
 
 func TestGoldenTexts(t *testing.T) {
 	for name, r := range runs() {
-		t.Run(name, func(t *testing.T) { golden(t, name+".txt", []byte(text(t, r, 80))) })
+		t.Run(name, func(t *testing.T) { goldentest.Check(t, name+".txt", []byte(text(t, r, 80))) })
 	}
-	t.Run("narrow", func(t *testing.T) { golden(t, "narrow.txt", []byte(text(t, failedRun(), 56))) })
+	t.Run("narrow", func(t *testing.T) { goldentest.Check(t, "narrow.txt", []byte(text(t, failedRun(), 56))) })
 }
 
 func TestGoldenJSON(t *testing.T) {
@@ -150,7 +129,7 @@ func TestGoldenJSON(t *testing.T) {
 		if err := report.From(runs()[name]).WriteJSON(&buf); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name+".json", buf.Bytes())
+		goldentest.Check(t, name+".json", buf.Bytes())
 		var m map[string]any
 		if err := json.Unmarshal(buf.Bytes(), &m); err != nil || m["version"] != float64(report.JSONVersion) {
 			t.Errorf("%s: %v, version %v", name, err, m["version"])

@@ -4,41 +4,21 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"flag"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"muster/internal/goldentest"
 	"muster/internal/job"
 	"muster/internal/timeline"
 	"muster/internal/timeline/timelinetest"
 )
 
-var update = flag.Bool("update", false, "write the goldens")
-
 const ms = time.Millisecond
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (go test -update writes it anew):\n%s", path, got)
-	}
-}
 
 func TestQuantileIsAMeasuredValueOfTheRightRank(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -314,14 +294,14 @@ func TestGoldenExports(t *testing.T) {
 	if err := timeline.WriteCSV(&table, small()); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "trace.json", trace.Bytes())
+	goldentest.Check(t, "trace.json", trace.Bytes())
 	named := small()
 	named.Nodes = map[int]string{named.Spans[0].Agent: "n017"}
 	trace.Reset()
 	if err := timeline.WriteTrace(&trace, named); err != nil || !bytes.Contains(trace.Bytes(), []byte(`"name":"n017 (agent 1)"`)) {
 		t.Errorf("processes do not bear the names of nodes: %v", err)
 	}
-	golden(t, "spans.csv", table.Bytes())
+	goldentest.Check(t, "spans.csv", table.Bytes())
 }
 
 type traceFile struct {

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,28 +11,10 @@ import (
 
 	"pgregory.net/rapid"
 
+	"muster/internal/goldentest"
 	"muster/internal/job"
 	"muster/internal/ui/human"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; got:\n%s\nwant:\n%s", name, got, want)
-	}
-}
 
 // play runs two minutes of a run, fed four times a second, under a clock that
 // is the test's own.
@@ -95,7 +74,7 @@ func TestPlainAndJSON(t *testing.T) {
 				var out bytes.Buffer
 				p := New(Options{Stdout: &out, Stderr: &out, Getenv: utf8Terminal})
 				play(p.Progress(mode))
-				golden(t, file, out.String())
+				goldentest.Check(t, file, out.String())
 			})
 		})
 	}
@@ -170,7 +149,7 @@ func TestFrames(t *testing.T) {
 	launch.Counts, launch.Alive = map[job.State]int{job.Running: 4096}, 4096
 	show("a launch is held", view{status: launch, have: true, unicode: true}, 80, 24, noPaint)
 	out.WriteString(plainSentence(launch) + "\n")
-	golden(t, "frames.txt", out.String())
+	goldentest.Check(t, "frames.txt", out.String())
 }
 
 func TestFrameFitsWhateverComes(t *testing.T) {

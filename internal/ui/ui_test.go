@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"muster/internal/goldentest"
 )
 
 type hinted struct{ error }
@@ -144,7 +146,7 @@ func TestTable(t *testing.T) {
 		fmt.Fprintf(&out, "-- width %d\n%s\n", width, strings.Join(tab.Lines(width, nil), "\n"))
 	}
 	fmt.Fprintf(&out, "-- coloured\n%s\n", strings.Join(tab.Lines(60, marks), "\n"))
-	golden(t, "table.txt", out.String())
+	goldentest.Check(t, "table.txt", out.String())
 
 	untitled := Table{Columns: []Column{{}, {}}}
 	untitled.Row("a", "b")

@@ -2,7 +2,6 @@ package gridengine
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,10 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	"muster/internal/engine"
+	"muster/internal/goldentest"
 	"muster/internal/job"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
 
 func read(t *testing.T, name string) string {
 	t.Helper()
@@ -98,15 +96,7 @@ func TestGoldens(t *testing.T) {
 			if strings.Contains(got.String(), "sesame") {
 				t.Error("a value of the environment is on the command line or in the script")
 			}
-			file := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if want := read(t, name+".golden"); got.String() != want {
-				t.Errorf("%s differs:\n%s\nwant\n%s", file, got.String(), want)
-			}
+			goldentest.Check(t, name+".golden", got.String())
 		})
 	}
 }

@@ -2,7 +2,6 @@ package slurm
 
 import (
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,28 +11,10 @@ import (
 	"time"
 
 	"muster/internal/engine"
+	"muster/internal/goldentest"
 	"muster/internal/job"
 	"muster/internal/proc"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; got:\n%s\nwant:\n%s", name, got, want)
-	}
-}
 
 func plainArray() job.Array {
 	return job.Array{
@@ -77,8 +58,8 @@ func TestScriptGoldens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, c.name+".args", strings.Join(args, "\n")+"\n")
-		golden(t, c.name+".sh", script(c.a, c.m, "/usr/bin/scontrol"))
+		goldentest.Check(t, c.name+".args", strings.Join(args, "\n")+"\n")
+		goldentest.Check(t, c.name+".sh", script(c.a, c.m, "/usr/bin/scontrol"))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muster/internal/engine"
+	"muster/internal/goldentest"
 	"muster/internal/job"
 )
 
@@ -54,7 +55,7 @@ func TestReportGolden(t *testing.T) {
 	for _, id := range []engine.ID{"151+152", "153", "154", "99", "local-1"} {
 		got.WriteString(describe(report(id, records, now)))
 	}
-	golden(t, "reports.txt", got.String())
+	goldentest.Check(t, "reports.txt", got.String())
 	if got := incomplete([]int{99, 151, 152, 154}, records); fmt.Sprint(got) != "[99]" {
 		t.Errorf("incomplete are %v", got)
 	}
@@ -84,7 +85,7 @@ func TestForgottenElements(t *testing.T) {
 	for _, r := range list {
 		records[r.job] = append(records[r.job], r)
 	}
-	golden(t, "accounted.txt", describe(report("12+13", records, time.Unix(2000, 0))))
+	goldentest.Check(t, "accounted.txt", describe(report("12+13", records, time.Unix(2000, 0))))
 	// Nobody remembers element 1: how it has ended is not known, so that of the array is not.
 	records = byJob(t, line(12, 2, "COMPLETED", "0|0|1000|1100|n1|None|muster:t:1-2/2"))
 	if r := report("12", records, time.Unix(2000, 0)); r.State != job.Gone || r.Elements != nil {
