@@ -161,3 +161,24 @@ func lost(l *lab, flags ...string) {
 
 func testLostRequeue(l *lab) { lost(l, "--requeue") }
 func testLostDynamic(l *lab) { lost(l, "--distribution", "dynamic", "--requeue") }
+
+// testLostForGood: the only node that the run may use is lost, and nothing may start again. The
+// run ends, and what the scheduler would start again there leaves its queue (every case looks in
+// the end).
+func testLostForGood(l *lab) {
+	const node = "n8"
+	only := map[string]string{"slurm": "--nodelist=" + node, "gridengine": "-l hostname=" + node}[l.engine]
+	for i := range 4 {
+		l.write(filepath.Join(l.in, fmt.Sprintf("t%d", i)), "gated\n")
+	}
+	c := l.start(l.mapping("task.sh", "--nodes", "1", "--lanes", "4", "--options", only)...)
+	c.until("all tasks", func() bool { return len(l.executions()) == 4 })
+	l.Cleanup(func() { l.mend(l.StartNode(node)) })
+	if err := l.KillNode(node); err != nil {
+		l.Fatal(err)
+	}
+	v := c.judged()
+	if code := c.wait(); code != 1 || v.State != "NODE_FAIL" || v.Completed != 0 || !strings.Contains(v.Reason, "lost the node "+node) {
+		l.Errorf("a run whose node was lost ended with %d as %+v: %s", code, v, c.said())
+	}
+}

@@ -52,6 +52,7 @@ func cases() []aCase {
 		// Long ones. Those that lose a node have taken it as a whole.
 		{"lost node with requeue", testLostRequeue, false},
 		{"lost node, dynamic", testLostDynamic, false},
+		{"lost node for good", testLostForGood, false},
 		{"launch with a lost node", testLaunchLost, false},
 		{"Wine on two nodes", testWine, false},
 		{"launch with Wine", testLaunchWine, false},

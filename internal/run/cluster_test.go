@@ -439,3 +439,28 @@ func TestOneNodeThatSeesNothing(t *testing.T) {
 		t.Errorf("%s %q (%v), want %q", s.State, s.Reason, s.Unfit, want)
 	}
 }
+
+// A lost node is named, and that there are others.
+func TestLostNodesAreNamed(t *testing.T) {
+	lost := func(i int, node string) engine.Element {
+		return engine.Element{Index: i, State: job.NodeFail, Node: node, Exit: job.Exit{Cause: job.CauseAgentLost, Detail: "Slurm lost the node " + node}}
+	}
+	run := newRun(t, job.Spec{Name: "sim"}, []job.Task{{Index: 1}, {Index: 2}, {Index: 3}, {Index: 4}})
+	sub, err := run.AddSubmission(rundir.Submission{Kind: rundir.SubmitMap, Engine: "slurm", Tag: "t", At: time.Now(), Elements: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub.IDs = []string{"7"}
+	a := &arrays{subs: []rundir.Submission{sub}, reports: map[int]engine.Report{1: {State: job.NodeFail, Elements: []engine.Element{
+		{Index: 1, State: job.Completed, Node: "n1"}, lost(2, "n2"), lost(3, "n3"),
+	}}}}
+	tell(t, run, agentTale{generation: 1, ends: all(2, job.Completed), words: "done"})
+	snap, err := run.Load(t.Context(), rundir.LoadOptions{Alive: a.alive})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := a.judge(snap)
+	if want := "2 of 4 tasks not done: Slurm lost the node n2, and 1 more"; s.State != job.NodeFail || s.Reason != want {
+		t.Errorf("%s %q, want %q", s.State, s.Reason, want)
+	}
+}

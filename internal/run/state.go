@@ -321,12 +321,31 @@ func (a *arrays) unfinished(snap *rundir.Snapshot, left int) (job.State, string)
 		return job.Failed, fmt.Sprintf("%d of %d programs lost the instances that they ran in; --restart N starts such anew", left, total)
 	case why == wordsDone && left == snap.Counts[job.Lost]:
 		return job.NodeFail, fmt.Sprintf("%d of %d tasks lost the instances that they ran in, again and again", left, total)
+	case (why == wordsNone || why == wordsDone) && a.lostElements() != "":
+		return job.NodeFail, fmt.Sprintf("%d of %d %s not done: %s", left, total, nouns(snap), a.lostElements())
 	case why == wordsNone, why == wordsDone:
 		return job.NodeFail, fmt.Sprintf("its agent ended with %d of %d %s not done", left, total, nouns(snap))
 	case why == wordsFailed:
 		return job.Failed, lastNote(snap)
 	}
 	return job.Failed, why
+}
+
+// lostElements is what the engine says of the newest map's elements that it has lost; "": it has lost none.
+func (a *arrays) lostElements() string {
+	first, n := "", 0
+	for _, el := range a.reports[a.last(rundir.SubmitMap)].Elements {
+		if el.State != job.NodeFail || el.Exit.Detail == "" {
+			continue
+		}
+		if n++; n == 1 {
+			first = el.Exit.Detail
+		}
+	}
+	if n > 1 {
+		return fmt.Sprintf("%s, and %d more", first, n-1)
+	}
+	return first
 }
 
 // nouns is what the tasks of a run are for a person.

@@ -65,12 +65,8 @@ func (e *Engine) cancel(ctx context.Context, a *array) error {
 				continue
 			}
 			for _, s := range t.tasks {
-				got, err := e.ask(ctx, nil, nil, "qdel", t.job, "-t", fmt.Sprintf("%d-%d:%d", s.first, s.last, s.step))
-				if err != nil {
+				if err := e.tellJob(ctx, "qdel", t.job, "-t", fmt.Sprintf("%d-%d:%d", s.first, s.last, s.step)); err != nil {
 					return err
-				}
-				if !got.ok() && !settled(got.words) {
-					return refused("qdel", got)
 				}
 			}
 		}
@@ -81,21 +77,29 @@ func (e *Engine) cancel(ctx context.Context, a *array) error {
 // qdel deletes the jobs of an array.
 func (e *Engine) qdel(ctx context.Context, a *array) error { return e.tell(ctx, a, "qdel") }
 
-// tell runs a command on the array's jobs. That some of them are no longer there, or are
-// so already, is no error.
+// tell runs a command on the array's jobs, as tellJob does.
 func (e *Engine) tell(ctx context.Context, a *array, name string, args ...string) error {
 	for _, p := range a.pieces() {
 		number := a.jobs[p.number]
 		if number == "" {
 			continue
 		}
-		got, err := e.ask(ctx, nil, nil, name, append(args[:len(args):len(args)], number)...)
-		if err != nil {
+		if err := e.tellJob(ctx, name, append(args[:len(args):len(args)], number)...); err != nil {
 			return err
 		}
-		if !got.ok() && !settled(got.words) {
-			return refused(name, got)
-		}
+	}
+	return nil
+}
+
+// tellJob runs a command on what its arguments name: a job, or some of its tasks. That those are no
+// longer there, or are so already, is no error.
+func (e *Engine) tellJob(ctx context.Context, name string, args ...string) error {
+	got, err := e.ask(ctx, nil, nil, name, args...)
+	if err != nil {
+		return err
+	}
+	if !got.ok() && !settled(got.words) {
+		return refused(name, got)
 	}
 	return nil
 }

@@ -110,13 +110,16 @@ func (t task) standing() job.State {
 	return job.Running
 }
 
+// queued reports whether it waits for a node, for the first time or again.
+func (t task) queued() bool { return strings.Contains(t.state, "q") }
+
 // skew is how much later than an element's first note a start must be to be another one.
 const skew = 20 * time.Second
 
 // laterThan reports that the queue speaks of a later start than the note. A qmaster that
 // has just been started may not know the node of what runs.
 func (t task) laterThan(n note) bool {
-	moved := short(t.node) != short(n.Node) && (t.node != "" || strings.Contains(t.state, "q"))
+	moved := short(t.node) != short(n.Node) && (t.node != "" || t.queued())
 	return moved || t.since.After(n.Begun.Add(skew))
 }
 

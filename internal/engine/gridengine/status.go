@@ -83,17 +83,22 @@ func (e *Engine) report(ctx context.Context, a *array, q snapshot, now time.Time
 // elementOf tells how element i, a job's n-th task, stands.
 func (e *Engine) elementOf(ctx context.Context, a *array, q snapshot, i int, number string, n int, now time.Time) (engine.Element, error) {
 	settled := settledPrefix + strconv.Itoa(i)
-	if a.files[settled] {
-		return a.settled(settled)
-	}
 	t, there := q.of(number, n)
-	el := a.element(i, t, there)
+	var el engine.Element
 	var err error
-	switch el.State {
-	case "":
-		el, err = e.dropped(ctx, a, i, fmt.Sprintf("%s.%d", number, n), now)
-	case job.NodeFail:
-		err = a.keep(settled, el) // its second start may look like a life
+	if a.files[settled] {
+		el, err = a.settled(settled)
+	} else {
+		switch el = a.element(i, t, there); el.State {
+		case "":
+			el, err = e.dropped(ctx, a, i, fmt.Sprintf("%s.%d", number, n), now)
+		case job.NodeFail:
+			err = a.keep(settled, el) // its second start may look like a life
+		}
+	}
+	if err == nil && el.State == job.NodeFail && there && t.queued() {
+		// Nobody needs its second start; where all nodes are taken it would be in the queue for long.
+		err = e.tellJob(ctx, "qdel", number, "-t", strconv.Itoa(n))
 	}
 	return el, err
 }
@@ -254,12 +259,8 @@ func (e *Engine) couldNotBegin(ctx context.Context, r *engine.Report, q snapshot
 			if err := a.keep(settledPrefix+strconv.Itoa(el.Index), *el); err != nil {
 				return err
 			}
-			got, err := e.ask(ctx, nil, nil, "qdel", number, "-t", strconv.Itoa(n))
-			if err != nil {
+			if err := e.tellJob(ctx, "qdel", number, "-t", strconv.Itoa(n)); err != nil {
 				return err
-			}
-			if !got.ok() && !settled(got.words) {
-				return refused("qdel", got)
 			}
 		}
 	}

@@ -270,7 +270,7 @@ func exitOf(state job.State, r record) job.Exit {
 	case job.OutOfMemory:
 		x.Cause = job.CauseOOM
 	case job.NodeFail:
-		x.Cause, x.Detail = job.CauseAgentLost, "the node was lost"
+		x.Cause, x.Detail = job.CauseAgentLost, "Slurm lost the node "+r.node
 	case job.Lost:
 		x.Cause, x.Detail = job.CauseAgentLost, "preempted"
 	default:
