@@ -2,15 +2,18 @@ package wine
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// cloneLeanRegistry gives a lean clone its system.reg: the lean one, if the image has one. The computer's name, which wineboot
-// writes at each boot, is the node's. Of a key that stands twice, the later values count.
+// cloneLeanRegistry gives a lean clone its system.reg: the lean one, if the image has one. The computer's name and processors, which
+// wineboot writes at each boot, are the node's. Of a value that stands twice, the later one counts.
 func cloneLeanRegistry(tree, to string) error {
+	m, err := thisMachine()
+	if err != nil {
+		return err
+	}
 	from := filepath.Join(tree, leanRegistryName)
 	if !exists(from) {
 		from = filepath.Join(tree, prefixName, systemRegistry)
@@ -22,23 +25,19 @@ func cloneLeanRegistry(tree, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(computerNames(hostName()))
+	_, err = f.WriteString(registryText(append(computerNames(hostName()), processorValues(m)...)))
 	return errors.Join(err, f.Close())
 }
 
 // computerNames is what the registry says of a host's name.
-func computerNames(host string) string {
+func computerNames(host string) []value {
 	name, domain, _ := strings.Cut(host, ".")
-	var out strings.Builder
-	for _, v := range []value{
+	return []value{
 		{`System\\CurrentControlSet\\Control\\ComputerName\\ActiveComputerName`, "ComputerName", windowsName(host)},
 		{`System\\CurrentControlSet\\Control\\ComputerName\\ComputerName`, "ComputerName", windowsName(host)},
 		{`System\\CurrentControlSet\\Services\\Tcpip\\Parameters`, "Hostname", name},
 		{`System\\CurrentControlSet\\Services\\Tcpip\\Parameters`, "Domain", domain},
-	} {
-		fmt.Fprintf(&out, "\n[%s]\n%q=%q\n", v.key, v.name, v.data)
 	}
-	return out.String()
 }
 
 // machineName is this machine's name as Windows has it.

@@ -21,14 +21,20 @@ func editRegistry(path string, set []value, drop []value) error {
 		return fmt.Errorf("reading the image's registry: %w", err)
 	}
 	out := dropValues(string(b), append(slices.Clone(set), drop...))
-	for _, v := range set {
-		// The server merges what stands in several places under one key.
-		out += fmt.Sprintf("\n[%s]\n%q=%q\n", v.key, v.name, v.data)
-	}
+	out += registryText(set)
 	if err := os.WriteFile(path, []byte(out), 0o600); err != nil {
 		return fmt.Errorf("writing the image's registry: %w", err)
 	}
 	return nil
+}
+
+// registryText is values as a registry file has them. The server merges what stands in several places under one key.
+func registryText(values []value) string {
+	var out strings.Builder
+	for _, v := range values {
+		fmt.Fprintf(&out, "\n[%s]\n%q=%q\n", v.key, v.name, v.data)
+	}
+	return out.String()
 }
 
 // dropValues removes values, with their continuation lines.

@@ -35,10 +35,11 @@ const (
 	pageWideAll         = pageWide + 0x228
 )
 
-// machine is what the page tells of a node.
+// machine is what page and registry tell of a node.
 type machine struct {
-	cpuid func(leaf, sub uint32) (eax, ebx, ecx, edx uint32)
-	pages uint64 // of physical memory
+	cpuid      func(leaf, sub uint32) (eax, ebx, ecx, edx uint32)
+	pages      uint64 // of physical memory
+	processors int
 }
 
 // thisMachine is the node that this runs on.
@@ -47,7 +48,7 @@ func thisMachine() (machine, error) {
 	if err := unix.Sysinfo(&info); err != nil {
 		return machine{}, fmt.Errorf("asking how much memory there is: %w", err)
 	}
-	return machine{cpuid: once(cpuid), pages: uint64(info.Totalram) * uint64(info.Unit) / 4096}, nil
+	return machine{cpuid: once(cpuid), pages: uint64(info.Totalram) * uint64(info.Unit) / 4096, processors: onlineProcessors()}, nil
 }
 
 // once asks each question once: the answer can take a virtual machine long.
@@ -146,11 +147,6 @@ func (m machine) has(b bit) byte {
 	var r [4]uint32
 	r[0], r[1], r[2], r[3] = m.cpuid(b.leaf, 0)
 	return byte(r[b.register] >> b.n & 1)
-}
-
-func (m machine) amd() bool {
-	_, b, c, d := m.cpuid(0, 0)
-	return string(fields([]uint32{b, d, c})) == "AuthenticAMD"
 }
 
 // wideRegisters tells how the registers of AVX are kept: nothing where there are none. Wine knows no wider ones.

@@ -103,7 +103,7 @@ func TestComputerNames(t *testing.T) {
 		"a-name-that-is-quite-long": {"A-NAME-THAT-IS-", "a-name-that-is-quite-long", ""},
 		`a"b`:                       {`A\"B`, `a\"b`, ""},
 	} {
-		got := computerNames(host)
+		got := registryText(computerNames(host))
 		for _, line := range []string{
 			"[System\\\\CurrentControlSet\\\\Control\\\\ComputerName\\\\ActiveComputerName]\n\"ComputerName\"=\"" + want[0] + "\"\n",
 			"\"Hostname\"=\"" + want[1] + "\"\n", "\"Domain\"=\"" + want[2] + "\"\n",

@@ -52,6 +52,11 @@ static void wide(void)
     say("mask", "%I64x", mask);
 }
 
+/* What the environment says of the machine. */
+static const wchar_t *variables[] = {
+    L"COMPUTERNAME", L"NUMBER_OF_PROCESSORS", L"PROCESSOR_ARCHITECTURE", L"PROCESSOR_IDENTIFIER", L"PROCESSOR_LEVEL", L"PROCESSOR_REVISION", L"OS",
+};
+
 int main(void)
 {
     OSVERSIONINFOEXW v = { .dwOSVersionInfoSize = sizeof v }, r = { .dwOSVersionInfoSize = sizeof r };
@@ -78,6 +83,7 @@ int main(void)
     }
     n = 300;
     say("GetComputerName", "%s", GetComputerNameW(text, &n) ? plain(text) : "(none)");
-    say("COMPUTERNAME", "%s", GetEnvironmentVariableW(L"COMPUTERNAME", text, 300) ? plain(text) : "(none)");
+    for (i = 0; i < sizeof variables / sizeof *variables; i++)
+        say(plain(variables[i]), "%s", GetEnvironmentVariableW(variables[i], text, 300) ? plain(text) : "(none)");
     return 0;
 }
