@@ -22,6 +22,16 @@ type command struct {
 	open []*os.File
 }
 
+// owns notes the folders that hold a task's files, for a guest that carries.
+func (c *command) owns(f taskFiles) {
+	if f.inDir != "" {
+		c.In = append(c.In, f.inDir)
+	}
+	if f.outDir != "" {
+		c.Out = append(c.Out, f.outDir)
+	}
+}
+
 func (c *command) close() {
 	for _, f := range c.open {
 		f.Close()
@@ -52,6 +62,7 @@ func (l *lane) command(o *outcome, inst *instance) (_ *command, err error) {
 		if files[i], err = a.files(c, i, inst); err != nil {
 			return nil, err
 		}
+		cmd.owns(files[i])
 	}
 	if err := l.arguments(cmd, c, files, inst); err != nil {
 		return nil, err
@@ -68,6 +79,8 @@ type taskFiles struct {
 	in      []string // as the program names them
 	out     string   // as the program names it; "" when there is none
 	hostOut string   // the host's name of out
+	inDir   string   // the folder with links to the inputs; "" when the guest needs none
+	outDir  string   // the folder in which the program is to leave what it makes; "" when it is to leave nothing
 }
 
 // attemptName names the folders of an attempt at the call's task i.
@@ -96,6 +109,7 @@ func (a *agent) files(c *call, i int, inst guest.Instance) (f taskFiles, err err
 			if dir, err = a.inputs.take(attemptName(c, i)); err != nil {
 				return f, err
 			}
+			f.inDir = dir
 		}
 		link := filepath.Join(dir, in.Name())
 		if err := os.Symlink(in.Word, link); err != nil {
@@ -115,6 +129,9 @@ func (a *agent) files(c *call, i int, inst guest.Instance) (f taskFiles, err err
 		return f, err
 	}
 	f.hostOut = filepath.Join(out, t.OutName())
+	if !a.spec.Stdout { // else this process writes the file that is in it
+		f.outDir = out
+	}
 	if len(a.spec.Collect) > 0 {
 		if err := os.Mkdir(f.hostOut, 0o777); err != nil {
 			return f, fmt.Errorf("making the output folder: %w", err)
@@ -145,6 +162,7 @@ func (l *lane) arguments(cmd *command, c *call, files []taskFiles, inst guest.In
 			return err
 		}
 		cmd.Args = append(append([]string(nil), a.spec.Args...), list)
+		cmd.In = append(cmd.In, a.listDir(c))
 	case a.args != nil:
 		t := a.tasks[c.tasks[0]-1]
 		cmd.Args, err = a.args.Expand(template.ValuesOf(t, files[0].in, files[0].out, l.n))
@@ -163,6 +181,11 @@ func (l *lane) arguments(cmd *command, c *call, files []taskFiles, inst guest.In
 	return nil
 }
 
+// listDir is the folder of the list file of a MIMO call.
+func (a *agent) listDir(c *call) string {
+	return filepath.Join(a.folders.In, "list"+strconv.Itoa(c.number))
+}
+
 // list writes the list file of a MIMO call and returns its name in the guest.
 func (a *agent) list(c *call, files []taskFiles, inst guest.Instance) (string, error) {
 	var b strings.Builder
@@ -170,7 +193,7 @@ func (a *agent) list(c *call, files []taskFiles, inst guest.Instance) (string, e
 		b.WriteString(plan.ListLine(f.in, f.out))
 		b.WriteByte('\n')
 	}
-	dir := filepath.Join(a.folders.In, "list"+strconv.Itoa(c.number))
+	dir := a.listDir(c)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("making a list: %w", err)
 	}
@@ -264,7 +287,7 @@ func override(env, own []string) []string {
 // element is the share as the planner made it.
 func element(s rundir.Share) plan.Element {
 	return plan.Element{
-		Index: s.Element, Node: s.Node, Lanes: s.Lanes, Threads: s.Threads,
+		Index: s.Element, Node: s.Node, Lanes: s.Lanes, PerLane: s.PerLane, Threads: s.Threads,
 		PerNode: s.PerNode, FirstRank: s.FirstRank, Ranks: s.Ranks,
 	}
 }

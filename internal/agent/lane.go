@@ -38,7 +38,7 @@ func newLane(a *agent, n int) *lane {
 	l := &lane{a: a, n: n}
 	cpus := cpusAllowed() // what the scheduler gave, where it binds jobs to CPUs
 	if a.share.Threads > 0 || a.pins(len(cpus)) {
-		l.cpus = plan.LaneCPUs(cpus, n, a.share.Lanes, a.share.Threads)
+		l.cpus = plan.GroupCPUs(cpus, n, a.share.Lanes, a.share.PerLane, a.share.Threads)
 	}
 	if want := a.share.Lanes * a.share.Threads; want > len(cpus) && n == 0 {
 		a.note("%s gives this job %d CPUs, and %d lanes of %d threads want %d: lanes are not pinned, and share them",
@@ -51,7 +51,7 @@ func newLane(a *agent, n int) *lane {
 // pins reports whether lanes are kept to their part of the CPUs without having
 // been asked for: where each has one, and instances are not shared.
 func (a *agent) pins(cpus int) bool {
-	return a.traits.Pin && a.spec.Isolation != job.IsolateNode && a.share.Lanes == cpus
+	return a.traits.Pin && a.spec.Isolation != job.IsolateNode && a.share.Lanes == cpus*max(a.share.PerLane, 1)
 }
 
 // run takes calls until there are none.

@@ -9,7 +9,7 @@ import (
 // and its names before anything is submitted. cmd hands the fronts to run; run
 // imports no driver.
 type Front interface {
-	// Name is the driver's name: native, wine.
+	// Name is the driver's name: native, wine, vm.
 	Name() string
 
 	// Recognise reports whether this guest is the one to run the program in, for
@@ -37,16 +37,20 @@ type Request struct {
 	Program string   // host path; may be "" for Image
 	Dirs    []string // further folders in which the program finds its libraries
 	Image   string   // --image NAME, or "" for the default one
-	Boot    string   // --boot: auto, lean, full
+	Boot    string   // --boot: auto, or one of the driver's own words
 	Wine    string   // --wine DIR|TAR, or ""
 	Force   bool     // --force: do not refuse
+	Mem     int64    // --mem in bytes; 0: not said
+	// Options are the driver's own settings, such as --net, by the names of their flags. Image.Options of an
+	// earlier answer for the same run will do as well.
+	Options map[string]string
 }
 
 // Verdict is what Check found.
 type Verdict struct {
 	Line    string   // one line: "sim.exe: 64-bit console program, all 7 imported DLLs found, boot lean"
 	Details []string // further lines for `muster check`
-	Boot    string   // settled: lean or full; "" where the guest has no such thing
+	Boot    string   // settled: one of the driver's own words; "" where the guest has no such thing
 	Why     string   // why that boot was chosen
 	OK      bool
 	Waits   bool // the program can open windows, and one of them may wait for an answer that nobody gives

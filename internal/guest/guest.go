@@ -57,6 +57,12 @@ type Traits struct {
 	// programs get host paths.
 	Folders bool
 
+	// Carries: programs do not see the host's files, but copies: what a program is to find is
+	// brought in before it starts, and what it has left is brought back before its end is told
+	// (Command.In, Out and Dir). A file that it writes is not to be seen on the host before that; its
+	// standard streams are, as it writes them. Nothing that a program has started outlives its end. Goes with Folders.
+	Carries bool
+
 	// Pin: programs and servers of an instance talk to each other so much that they
 	// are best kept on one lane's CPUs, where a round trip wakes no other core.
 	Pin bool
@@ -90,6 +96,7 @@ type Node struct {
 	ImageKey string            // what the image must be
 	Boot     string            // the driver's word for how to boot
 	Options  map[string]string // the driver's own settings from Spec.GuestOpts
+	Keep     string            // node-local folder of the user's alone (0700), for what a driver makes here to use again in later runs; "": there is none
 }
 
 // Folders are the host folders that an instance shows its programs.
@@ -168,6 +175,12 @@ type Command struct {
 	Dir     string   // host path of the working folder
 	Env     []string // NAME=VALUE; the program's whole environment but for what the guest itself needs
 	CPUs    []int    // nil: the instance's
+
+	// In and Out are the folders below Folders.In and Folders.Out that are the program's own. A guest that
+	// carries (Traits.Carries) brings both, and Dir, into the instance as they are when the program is started; of In it brings what the
+	// links lead to. Before Ended is called and Wait tells of the end it brings Out and Dir back, whatever the end was; what cannot be
+	// brought back is an end with job.CausePublish. Other guests have no use for them.
+	In, Out []string
 
 	// Private gives the program a folder for temporary files of its own, empty at first, and the guest's
 	// likeness of a home (in Windows, the user's profile), also where it shares its instance with

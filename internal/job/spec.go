@@ -90,7 +90,8 @@ type Spec struct {
 
 	// The shape.
 	Engine       string       `json:"engine"`
-	Lanes        int          `json:"lanes"` // per node
+	Lanes        int          `json:"lanes"`              // per node
+	PerLane      int          `json:"per_lane,omitempty"` // --per-lane: programs at once in each lane, sharing its CPUs; 0: one
 	NP           NP           `json:"np"`
 	NData        int          `json:"ndata,omitempty"`
 	Distribution Distribution `json:"distribution"`

@@ -16,7 +16,7 @@ import (
 // Request is what a plan is made from.
 type Request struct {
 	// Spec is the settled specification. Read are AppType, NP, NData,
-	// Distribution, Lanes and Threads.
+	// Distribution, Lanes, PerLane and Threads.
 	Spec  job.Spec
 	Tasks int // how many tasks the run has; their indexes are 1…Tasks
 	Nodes int // nodes that the engine can give, at least 1
@@ -45,14 +45,15 @@ type Plan struct {
 // Element is what one node does: one element of the array that is submitted.
 // Its JSON form is what the node's agent reads.
 type Element struct {
-	Index     int     `json:"index"`             // in the array, from 1
-	Node      int     `json:"node"`              // in the run, from 0; a resume keeps it, but for dynamic
-	Lanes     int     `json:"lanes"`             // calls at once, at least 1
-	Threads   int     `json:"threads,omitempty"` // per process; 0: not asked for
-	PerNode   int     `json:"per_node"`          // processes on this node
-	FirstRank int     `json:"first_rank"`        // rank of the node's first process
-	Calls     [][]int `json:"calls"`             // the task indexes of each call, in the order of the queue
-	Ranks     []int   `json:"ranks,omitempty"`   // MIMO: rank of each call; SISO, dynamic: nil, lane i has rank FirstRank+i
+	Index     int     `json:"index"`              // in the array, from 1
+	Node      int     `json:"node"`               // in the run, from 0; a resume keeps it, but for dynamic
+	Lanes     int     `json:"lanes"`              // calls at once, at least 1
+	PerLane   int     `json:"per_lane,omitempty"` // so many of these share the CPUs of one; 0: none does
+	Threads   int     `json:"threads,omitempty"`  // per process; 0: not asked for
+	PerNode   int     `json:"per_node"`           // processes on this node
+	FirstRank int     `json:"first_rank"`         // rank of the node's first process
+	Calls     [][]int `json:"calls"`              // the task indexes of each call, in the order of the queue
+	Ranks     []int   `json:"ranks,omitempty"`    // MIMO: rank of each call; SISO, dynamic: nil, lane i has rank FirstRank+i
 }
 
 // Tasks returns how many tasks the element has.
@@ -105,7 +106,7 @@ func (s settled) freeElements(tasks int) []Element {
 	elements := make([]Element, 0, s.nodes)
 	for node, part := range deal(tasks, s.nodes, s.distribution) {
 		elements = append(elements, Element{
-			Node: node, Lanes: s.lanes, Threads: s.threads,
+			Node: node, Lanes: s.lanes, PerLane: s.perLane, Threads: s.threads,
 			PerNode: s.lanes, FirstRank: node * s.lanes,
 			Calls: singles(part),
 		})
@@ -123,7 +124,7 @@ func (s settled) sharedElements(tasks int) []Element {
 			break // the nodes behind have none either
 		}
 		e := Element{
-			Node: node, Lanes: min(s.lanes, end-first), Threads: s.threads,
+			Node: node, Lanes: min(s.lanes, end-first), PerLane: s.perLane, Threads: s.threads,
 			PerNode: end - first, FirstRank: first,
 		}
 		if s.triple {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -247,5 +248,29 @@ func BenchmarkMake100000(b *testing.B) {
 				mustMake(b, shape)
 			}
 		})
+	}
+}
+
+// Of --per-lane K the first K lanes share the CPUs of the first lane, and so on.
+func TestPerLane(t *testing.T) {
+	cpus := []int{0, 1, 2, 3}
+	var got [][]int
+	for lane := range 5 {
+		got = append(got, GroupCPUs(cpus, lane, 5, 3, 0))
+	}
+	if want := [][]int{{0, 1}, {0, 1}, {0, 1}, {2, 3}, {2, 3}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("CPUs %v, want %v", got, want)
+	}
+	p, err := Make(Request{Spec: job.Spec{Lanes: 2, PerLane: 3}, Tasks: 100, Nodes: 2, CPUs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range p.Elements {
+		if e.Lanes != 6 || e.PerLane != 3 || e.FirstRank != 6*e.Node {
+			t.Errorf("node %d: %d calls at once, %d in a lane, first rank %d", e.Node, e.Lanes, e.PerLane, e.FirstRank)
+		}
+	}
+	if _, err := Make(Request{Spec: job.Spec{PerLane: 2, NP: job.NP{Triple: true, Nodes: 1, PerNode: 1, Threads: 1}}, Tasks: 1, CPUs: 1}); !errors.Is(err, job.ErrBadInput) {
+		t.Errorf("with a triple: %v", err)
 	}
 }

@@ -14,7 +14,8 @@ type settled struct {
 	free         bool // neither --np nor --ndata was given
 	processes    int  // shares
 	nodes        int
-	lanes        int // per node
+	lanes        int // calls at once, per node
+	perLane      int // of these, how many share a lane's CPUs; 0: none
 	perNode      int // of a triple
 	threads      int
 	notes        []string
@@ -36,10 +37,16 @@ func settle(r Request) (settled, error) {
 	if s.lanes < 1 {
 		s.lanes = cpus
 	}
+	if r.Spec.PerLane > 1 {
+		s.perLane = r.Spec.PerLane
+		s.lanes *= s.perLane
+	}
 	asked := np.Triple || np.Processes != 0
 	switch {
 	case tasks < 1:
 		return s, job.BadInputf("there is nothing to do: no input")
+	case np.Triple && s.perLane > 0:
+		return s, job.BadInputf("--np=%v and --per-lane %d contradict each other: the triple says how many processes a node has", np, s.perLane)
 	case np.Processes < 0:
 		return s, job.BadInputf("--np=%d: a run needs at least 1 process", np.Processes)
 	case r.Spec.NData < 0:

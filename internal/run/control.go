@@ -160,7 +160,7 @@ func (c *Conductor) again(ctx context.Context, r *rundir.Run, stand *Standing, f
 	if p.Front, err = c.front(spec.Guest); err != nil {
 		return nil, err
 	}
-	p.Request = guest.Request{Program: spec.Program, Dirs: []string{spec.ProgramDir}, Image: spec.ImageName, Boot: spec.Boot, Wine: spec.WineTree}
+	p.Request = guest.Request{Program: spec.Program, Dirs: []string{spec.ProgramDir}, Image: spec.ImageName, Boot: spec.Boot, Wine: spec.WineTree, Mem: spec.Mem, Options: spec.GuestOpts}
 	if len(left) > 0 {
 		set := job.NewIndexSet(left...)
 		if p.Plan, err = plan.Make(plan.Request{Spec: spec, Tasks: snap.Len(), Nodes: nodesOf(spec, p.engine.info), CPUs: p.engine.info.CPUs, Left: &set}); err != nil {

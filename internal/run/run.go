@@ -57,7 +57,9 @@ type Request struct {
 	Wine      string // DIR or TAR
 	Force     bool
 	Isolation job.Isolation
-	Lanes     int // 0: the node's CPUs
+	Lanes     int               // 0: the node's CPUs
+	PerLane   int               // programs at once in each lane; 0: one
+	GuestOpts map[string]string // guest.Request.Options
 	Drives    map[string]string
 
 	Stdin, Stdout bool

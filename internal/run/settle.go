@@ -29,7 +29,7 @@ func (c *Conductor) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 		Version: job.SpecVersion, Created: time.Now(), Argv: r.Argv, Dir: r.Dir,
 		AppType: r.AppType, Stdin: r.Stdin, Stdout: r.Stdout, Collect: r.Collect, EnvNames: r.Env,
 		ImageName: r.Image, Boot: r.Boot, Drives: r.Drives, Isolation: r.Isolation,
-		NP: r.NP, NData: r.NData, Distribution: r.Distribution,
+		NP: r.NP, NData: r.NData, Distribution: r.Distribution, PerLane: r.PerLane,
 		Nodes: r.Nodes, Stage: r.Stage, StageLimit: r.StageLimit, TaskTime: r.TaskTime, Requeue: r.Requeue,
 		Timeout: r.Timeout, Time: r.Time, Warn: warning(r), Mem: r.Mem, Retries: r.Retries, MaxFails: r.MaxFails,
 		FailOn: r.FailOn, MaxLog: r.MaxLog, ReduceAny: r.ReduceAny, Keep: r.Keep, TempDir: r.TempDir,
@@ -197,6 +197,7 @@ func (c *Conductor) chooseGuest(p *Prepared, r Request) (err error) {
 	p.Request = guest.Request{
 		Program: p.Spec.Program, Dirs: []string{p.Spec.ProgramDir},
 		Image: r.Image, Boot: r.Boot, Wine: p.Spec.WineTree, Force: r.Force,
+		Mem: r.Mem, Options: r.GuestOpts,
 	}
 	return nil
 }

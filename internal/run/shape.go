@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -118,13 +119,18 @@ func (c *Conductor) lanes(s job.Spec, r Request, info engine.Info) (int, error) 
 	if s.Mem == 0 || info.Memory == 0 {
 		return lanes, nil
 	}
-	fit := int((info.Memory - agentMemory(s.Tasks)) / s.Mem)
+	each := int64(max(s.PerLane, 1)) * s.Mem
+	fit := int((info.Memory - agentMemory(s.Tasks)) / each)
 	switch {
 	case fit >= lanes:
 	case fit < 1, c.scheduled(s.Engine) && asked > 0:
 		n := max(asked, 1)
-		return 0, job.BadInputf("%s with --mem %s: that takes %s of a node, the agent's own %s included, and it has %s", human.Plural(n, "lane"),
-			job.FormatMemory(s.Mem), job.FormatMemory(int64(n)*s.Mem+agentMemory(s.Tasks)), job.FormatMemory(agentMemory(s.Tasks)), job.FormatMemory(info.Memory))
+		what := human.Plural(n, "lane")
+		if s.PerLane > 1 {
+			what += fmt.Sprintf(" of %d programs each", s.PerLane)
+		}
+		return 0, job.BadInputf("%s with --mem %s: that takes %s of a node, the agent's own %s included, and it has %s", what,
+			job.FormatMemory(s.Mem), job.FormatMemory(int64(n)*each+agentMemory(s.Tasks)), job.FormatMemory(agentMemory(s.Tasks)), job.FormatMemory(info.Memory))
 	case asked > 0: // this machine: whoever asks for it gets it
 		c.tell("%s of --mem %s may need more than the %s here", human.Plural(lanes, "lane"), job.FormatMemory(s.Mem), job.FormatMemory(info.Memory))
 	default:
@@ -156,7 +162,11 @@ func demand(s job.Spec, kind rundir.SubmissionKind, elements []plan.Element, cpu
 		programs = lanes // at a time
 	}
 	a.Warn = s.Warn
-	a.CPUs = lanes * cpusPerLane(s)
+	groups := lanes
+	if s.Launch == nil && s.PerLane > 1 {
+		groups = (lanes-1)/s.PerLane + 1
+	}
+	a.CPUs = groups * cpusPerLane(s)
 	if cpus > 0 {
 		a.CPUs = min(a.CPUs, cpus) // more lanes than CPUs share them
 	}

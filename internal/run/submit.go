@@ -292,7 +292,7 @@ func writeShares(run *rundir.Run, generation int, p *plan.Plan) error {
 
 func shape(e plan.Element) rundir.Shape {
 	return rundir.Shape{
-		Node: e.Node, Lanes: e.Lanes, Threads: e.Threads,
+		Node: e.Node, Lanes: e.Lanes, PerLane: e.PerLane, Threads: e.Threads,
 		PerNode: e.PerNode, FirstRank: e.FirstRank, Ranks: e.Ranks,
 	}
 }

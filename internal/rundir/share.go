@@ -27,12 +27,13 @@ type Share struct {
 // Shape is what the planner decided about the node's processes, besides who
 // does what (plan.Element).
 type Shape struct {
-	Node      int   `json:"node"`              // in the run, from 0
-	Lanes     int   `json:"lanes"`             // calls at once
-	Threads   int   `json:"threads,omitempty"` // per process; 0: not asked for
-	PerNode   int   `json:"per_node"`          // processes on the node
-	FirstRank int   `json:"first_rank"`        // rank of the node's first process
-	Ranks     []int `json:"ranks,omitempty"`   // MIMO: rank of each call
+	Node      int   `json:"node"`               // in the run, from 0
+	Lanes     int   `json:"lanes"`              // calls at once
+	PerLane   int   `json:"per_lane,omitempty"` // so many of these share the CPUs of one; 0: none does
+	Threads   int   `json:"threads,omitempty"`  // per process; 0: not asked for
+	PerNode   int   `json:"per_node"`           // processes on the node
+	FirstRank int   `json:"first_rank"`         // rank of the node's first process
+	Ranks     []int `json:"ranks,omitempty"`    // MIMO: rank of each call
 }
 
 // shareFile is a Share on disk. Calls of one task each that follow each other

@@ -38,6 +38,10 @@ type Config struct {
 	// EOL ends a line that a program prints.
 	EOL string
 
+	// Sign is, in a guest that carries, the name of a program's standard output. Files of such a guest come to the host
+	// after the program's end, so programs are given this name where others get that of a file to be watched.
+	Sign string
+
 	// What the programs do. Paths are in the guest's words.
 	Exit    func(code int) Program        // ends with that code
 	Print   func(words ...string) Program // prints its arguments, a line each
@@ -47,12 +51,19 @@ type Config struct {
 	Getenv  func(name string) Program     // prints a variable of its environment
 	Cwd     func(name string) Program     // writes a file of that name into its working folder
 	Temp    func() Program                // leaves a file in the temporary folder
-	Sleep   func(started string) Program  // creates the file started and sleeps for ever
+	Sleep   func(started string) Program  // creates the file started, or writes a line to Sign, and sleeps for ever
 	Count   func(file string) Program     // creates a file and makes it longer several times a second, for ever
 	Detach  func(started string) Program  // starts a child that leaves the session, creates the file started and sleeps for ever; ends at once
 	Crash   func() Program                // dies of a fault
 	Crashed func(e job.Exit) bool         // e is what a fault looks like
 	Missing string                        // a host path of a program that is not there
+
+	// And in a guest that carries:
+	Left  func() Program                     // prints how many files there are in the folder for temporary files
+	Alone func() Program                     // ends with code 0 when no other program of this suite's is running in the instance, else with 1
+	Tree  func(dir string) Program           // makes the folder dir, in it a program "run me", a folder "a b" with a file "ü\n" of the line "deep", and a link "link" to that; ends with code 3
+	Read  func(file string) Program          // prints a file
+	Leave func(file, started string) Program // creates the file, then does as Sleep
 }
 
 // harness is one driver under test with one scratch folder.
@@ -94,6 +105,9 @@ func Run(t *testing.T, c Config) {
 		{"open with a cancelled context leaves nothing", openCancelled},
 		{"wait can be given up and repeated", waitAgain},
 		{"a child that left the session is found by its marks", detached},
+		{"what is carried arrives whole", carriedTree},
+		{"what a cancelled program has left is brought back", carriedAfterCancel},
+		{"each program finds its own inputs as they are", carriedAnew},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.run(newHarness(t, c))
@@ -186,6 +200,7 @@ func (h *harness) limit() (context.Context, context.CancelFunc) {
 func (h *harness) command(p Program) guest.Command {
 	return guest.Command{
 		Program: p.Path, Args: p.Args, Dir: filepath.Join(h.folders.Work, "1"),
+		In: []string{filepath.Join(h.folders.In, "1")}, Out: []string{filepath.Join(h.folders.Out, "1")},
 		Env: append(os.Environ(), guest.EnvTask+"=1_1.1@"+filepath.Base(h.scratch)),
 	}
 }
@@ -265,6 +280,35 @@ func (h *harness) eventually(what string, ok func() bool) {
 			h.t.Fatalf("waited %v in vain: %s", h.c.Limit, what)
 		}
 	}
+}
+
+// sign is where a program that is still running is seen to do something.
+type sign struct {
+	made   func() bool
+	length func() int64
+}
+
+// watched starts the program that made makes of the guest's name for a file, and tells how the file stands: host,
+// or the program's standard output where files come to the host only after its end.
+func (h *harness) watched(i guest.Instance, host string, made func(path string) Program) (guest.Process, sign) {
+	h.t.Helper()
+	length := func() int64 {
+		st, err := os.Stat(host)
+		if err != nil {
+			return 0
+		}
+		return st.Size()
+	}
+	if !h.guest.Traits().Carries {
+		p := h.start(i, h.command(made(h.path(i, host))))
+		return p, sign{func() bool { return exists(host) }, length}
+	}
+	f := h.file("sign", "")
+	h.t.Cleanup(func() { f.Close() })
+	host = f.Name()
+	c := h.command(made(h.c.Sign))
+	c.Stdout = f
+	return h.start(i, c), sign{func() bool { return length() > 0 }, length}
 }
 
 func exists(path string) bool { _, err := os.Lstat(path); return err == nil }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,9 +21,8 @@ import (
 // sleeper starts a program that sleeps for ever and waits until it does.
 func (h *harness) sleeper(i guest.Instance, name string) guest.Process {
 	h.t.Helper()
-	started := filepath.Join(h.folders.Out, "1", name)
-	p := h.start(i, h.command(h.c.Sleep(h.path(i, started))))
-	h.eventually(name+" has started", func() bool { return exists(started) })
+	p, started := h.watched(i, filepath.Join(h.folders.Out, "1", name), h.c.Sleep)
+	h.eventually(name+" has started", started.made)
 	return p
 }
 
@@ -73,6 +73,11 @@ func suspend(h *harness) {
 		}
 	}
 	h.eventually("it runs again", func() bool { return !stopped() })
+	if h.guest.Traits().Carries {
+		h.end(p)
+		h.oneStandsStill(i)
+		return
+	}
 	if err := p.Control(context.Background(), job.OpSuspend); err != nil {
 		h.t.Fatal(err)
 	}
@@ -84,19 +89,60 @@ func suspend(h *harness) {
 	h.wait(p)
 }
 
+// oneStandsStill: of a guest whose programs are no processes of the host one can be stopped alone, goes on, and
+// is ended while it is stopped.
+func (h *harness) oneStandsStill(i guest.Instance) {
+	h.t.Helper()
+	p, file := h.watched(i, filepath.Join(h.folders.Out, "1", "alone"), h.c.Count)
+	grows := func() {
+		h.t.Helper()
+		from := file.length()
+		h.eventually("the program goes on", func() bool { return file.length() > from+3 })
+	}
+	grows()
+	for range 2 {
+		if err := p.Control(context.Background(), job.OpSuspend); err != nil {
+			h.t.Fatal(err)
+		}
+		h.settled(file)
+		if err := p.Control(context.Background(), job.OpContinue); err != nil {
+			h.t.Fatal(err)
+		}
+		grows()
+	}
+	if err := p.Control(context.Background(), job.OpSuspend); err != nil {
+		h.t.Fatal(err)
+	}
+	h.end(p)
+}
+
+// end cancels a program and waits for its end.
+func (h *harness) end(p guest.Process) job.Exit {
+	h.t.Helper()
+	if err := p.Control(context.Background(), job.OpCancel); err != nil {
+		h.t.Fatal(err)
+	}
+	return h.wait(p)
+}
+
+// settled waits until a file that would grow several times in that time has not for a while.
+func (h *harness) settled(file sign) {
+	h.t.Helper()
+	last, since := file.length(), time.Now()
+	h.eventually("what a suspended program writes does not grow", func() bool {
+		if now := file.length(); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > 300*time.Millisecond
+	})
+}
+
 // standsStill: what a program does while its instance is suspended is nothing. A
 // guest that stops less than everything shows it in what the program writes.
 func standsStill(h *harness) {
 	i := h.open("i")
-	file := filepath.Join(h.folders.Work, "count")
-	p := h.start(i, h.command(h.c.Count(h.path(i, file))))
-	length := func() int64 {
-		st, err := os.Stat(file)
-		if err != nil {
-			return 0
-		}
-		return st.Size()
-	}
+	p, file := h.watched(i, filepath.Join(h.folders.Work, "count"), h.c.Count)
+	length := file.length
 	grows := func() {
 		h.t.Helper()
 		from := length()
@@ -127,6 +173,9 @@ func standsStill(h *harness) {
 			}
 			return len(moving) == 0
 		})
+		if h.guest.Traits().Carries {
+			h.settled(file) // what it had written before may still be on its way
+		}
 		still := length()
 		time.Sleep(200 * time.Millisecond) // in which it would write several times
 		if now := length(); now != still {
@@ -208,10 +257,23 @@ func private(h *harness) {
 		if e := h.wait(h.start(i, c)); !e.OK() {
 			h.t.Errorf("private %v: %v %s", tc.private, e, e.Detail)
 		}
-		if got := holdsFile(place.Temp); got != tc.left {
+		if got := h.leftTemp(i, place); got != tc.left {
 			h.t.Errorf("private %v: a file is left: %v", tc.private, got)
 		}
 	}
+}
+
+// leftTemp reports whether there is a file in the instance's folder for temporary files.
+func (h *harness) leftTemp(i guest.Instance, place guest.Place) bool {
+	h.t.Helper()
+	if !h.guest.Traits().Carries {
+		return holdsFile(place.Temp)
+	}
+	e, out, errs := h.run(i, h.c.Left(), "")
+	if !e.OK() {
+		h.t.Fatalf("%v %s %s", e, e.Detail, errs)
+	}
+	return strings.TrimSpace(out) != "0"
 }
 
 func phases(h *harness) {
@@ -240,7 +302,7 @@ func closeLeavesNothing(h *harness) {
 	if e, _, errs := h.run(i, h.c.Temp(), ""); !e.OK() {
 		h.t.Errorf("%v %s %s", e, e.Detail, errs)
 	}
-	if !holdsFile(place.Temp) {
+	if !h.leftTemp(i, place) {
 		h.t.Error("the temporary file is not in the folder for temporary files")
 	}
 	// What programs make unwritable goes as well.
@@ -353,11 +415,17 @@ func waitAgain(h *harness) {
 
 func detached(h *harness) {
 	i := h.open("i")
-	started := filepath.Join(h.folders.Out, "1", "detached")
-	if e, _, errs := h.run(i, h.c.Detach(h.path(i, started)), ""); !e.OK() {
-		h.t.Fatalf("%v %s %s", e, e.Detail, errs)
+	p, started := h.watched(i, filepath.Join(h.folders.Out, "1", "detached"), h.c.Detach)
+	if e := h.wait(p); !e.OK() {
+		h.t.Fatalf("%v %s", e, e.Detail)
 	}
-	h.eventually("the child has started", func() bool { return exists(started) })
+	if h.guest.Traits().Carries { // it has ended with its program
+		if e, _, errs := h.run(i, h.c.Alone(), ""); !e.OK() {
+			h.t.Errorf("the child has outlived its program: %v %s %s", e, e.Detail, errs)
+		}
+		return
+	}
+	h.eventually("the child has started", started.made)
 	mark := guest.EnvTask + "=1_1.1@" + filepath.Base(h.scratch)
 	strays, err := h.table.Strays()
 	if err != nil {
