@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +46,7 @@ type launching struct {
 	axes    chan struct{}  // limits how many of them at a time
 	closing sync.WaitGroup // instances whose only program has ended
 	gate    *admit.Gate    // what starts have to pass
+	usual   atomic.Int64   // nanoseconds until a program runs its own code, a moving average
 	downing sync.Mutex     // held by whoever takes programs down
 
 	mu       sync.Mutex

@@ -55,7 +55,9 @@ func (r readiness) missed(limit time.Duration) string {
 	return fmt.Sprintf("not alive after %v: %s", limit, r.sign())
 }
 
-// How often a starter looks whether the program that it has started runs its own code.
+// How often a starter looks whether the program that it has started runs its own code: first when most of
+// the time has passed that the programs before it took, and then more and more rarely. Each look costs a read of
+// /proc, and a start hundreds of times as much.
 const (
 	execFirst = time.Millisecond
 	execMost  = 20 * time.Millisecond
@@ -65,19 +67,27 @@ const (
 // that by the return of Start; then it is alive, unless there is another sign to wait for.
 func (l *launching) await(ctx context.Context, p *program) {
 	r, slow := p.proc.(guest.Readier)
-	if slow {
-		for wait := execFirst; !r.Ready(); wait = min(wait*3/2, execMost) {
-			if l.isGone(p) {
-				return
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(wait):
-			}
+	if !slow {
+		return
+	}
+	began := time.Now()
+	usual := time.Duration(l.usual.Load())
+	for wait, next := max(execFirst, usual*3/4), max(execFirst, usual/8); ; wait, next = next, min(next*3/2, execMost) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if l.isGone(p) {
+			return
+		}
+		if r.Ready() {
+			break
 		}
 	}
-	if slow && !l.ready.watches() {
+	// Several may write at once; any of their figures will do.
+	l.usual.Store(int64(usual + (min(time.Since(began), time.Second)-usual)/8))
+	if !l.ready.watches() {
 		l.isUp(p)
 	}
 }
