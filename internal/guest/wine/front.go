@@ -15,7 +15,7 @@ import (
 )
 
 // recipeVersion changes whenever this package builds images differently.
-const recipeVersion = 8
+const recipeVersion = 9
 
 // DefaultImage is the image that is used, and built on first use, when no other
 // is named.

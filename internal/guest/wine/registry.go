@@ -73,17 +73,21 @@ func editDword(path, key, name string, n uint32) error {
 }
 
 // The server reads the whole registry as it starts, and keeps it in memory: a third of what
-// starting an instance takes, and most of the server. Three quarters of it are what a program for which lean was
-// chosen does not ask for: COM's classes and interfaces, and the rules of all time zones in past years. So a
+// starting an instance takes, and most of the server. Four fifths of it are what a program for which lean was
+// chosen does not ask for: COM's classes and interfaces, media filters that are such classes, browsers' names of character
+// sets, the rules of all time zones in past years, and how one dials from each country of the world. So a
 // lean instance's system.reg is without them. The full one stays in the image, for full boots.
 const (
 	systemRegistry   = "system.reg"
 	leanRegistryName = "lean.reg" // beside the prefix
 )
 
-// comTrees are keys of whose subkeys lean instances have none, below Software\Classes and, for
+// classTrees are keys of whose subkeys lean instances have none, below Software\Classes and, for
 // 32-bit programs, Software\Classes\Wow6432Node.
-var comTrees = []string{"CLSID", "Interface", "TypeLib"}
+var classTrees = []string{"CLSID", "Interface", "TypeLib", "Media Type", `DirectShow\\MediaObjects`, `MediaFoundation\\Transforms`, `MIME\\Database`}
+
+// dialling is the key of whose subkeys lean instances have none either: a third of what is left of the values.
+const dialling = `Software\\Microsoft\\Windows\\CurrentVersion\\Telephony\\Country List\\`
 
 // makeLeanRegistry writes the lean registry of an image.
 func makeLeanRegistry(tree string, year int) error {
@@ -105,7 +109,7 @@ func leanRegistry(text string, year int) string {
 		switch {
 		case strings.HasPrefix(line, "["):
 			key, _, _ := strings.Cut(line[1:], "]")
-			dropKey, years, dropValue = isCOM(key), strings.HasSuffix(key, `\\Dynamic DST`), false
+			dropKey, years, dropValue = isClass(key) || isDialling(key), strings.HasSuffix(key, `\\Dynamic DST`), false
 		case dropValue: // a further line of the value
 		case years && strings.HasPrefix(line, `"`):
 			name, _, _ := strings.Cut(line[1:], `"`)
@@ -122,8 +126,8 @@ func leanRegistry(text string, year int) string {
 	return out.String()
 }
 
-// isCOM reports whether a key, as it stands in the file, is below one of comTrees.
-func isCOM(key string) bool {
+// isClass reports whether a key, as it stands in the file, is below one of classTrees.
+func isClass(key string) bool {
 	rest, ok := cutPrefixFold(key, `Software\\Classes\\`)
 	if !ok {
 		return false
@@ -131,10 +135,16 @@ func isCOM(key string) bool {
 	if below, ok := cutPrefixFold(rest, `Wow6432Node\\`); ok {
 		rest = below
 	}
-	return slices.ContainsFunc(comTrees, func(name string) bool {
+	return slices.ContainsFunc(classTrees, func(name string) bool {
 		_, ok := cutPrefixFold(rest, name+`\\`)
 		return ok
 	})
+}
+
+// isDialling reports whether a key is one of the country list's, for 64-bit or 32-bit programs.
+func isDialling(key string) bool {
+	_, ok := cutPrefixFold(strings.Replace(key, `Wow6432Node\\`, "", 1), dialling)
+	return ok
 }
 
 func cutPrefixFold(s, prefix string) (string, bool) {

@@ -158,6 +158,18 @@ func TestLeanRegistry(t *testing.T) {
 [Software\\Classes\\CLSIDs\\x] 1
 @="stays"
 
+[Software\\Classes\\DirectShow\\MediaObjects\\0000] 1
+@="gone"
+
+[Software\\Microsoft\\Windows\\CurrentVersion\\Telephony\\Country List] 1
+"x"="stays"
+
+[Software\\Microsoft\\Windows\\CurrentVersion\\Telephony\\Country List\\49] 1
+"x"="gone"
+
+[Software\\Wow6432Node\\Microsoft\\Windows\\CurrentVersion\\Telephony\\Country List\\49] 1
+"x"="gone"
+
 [Z\\Time Zones\\A\\Dynamic DST] 1
 "2024"=hex:01,\
   02,\
@@ -181,6 +193,9 @@ func TestLeanRegistry(t *testing.T) {
 
 [Software\\Classes\\CLSIDs\\x] 1
 @="stays"
+
+[Software\\Microsoft\\Windows\\CurrentVersion\\Telephony\\Country List] 1
+"x"="stays"
 
 [Z\\Time Zones\\A\\Dynamic DST] 1
 "2026"=hex:01,\
