@@ -3,7 +3,8 @@ package arrows
 // house lists every package with what it is for. A new package is placed here
 // first; what it may import follows from the bans below.
 var house = map[string]string{
-	"cmd/muster": "flags, wiring, exit codes; no logic",
+	"cmd/muster":      "flags, wiring, exit codes; no logic",
+	"cmd/muster-init": "the first process of a guest in a VM: disks, modules, clock, network, power",
 
 	"internal/job":      "the nouns and their text forms; no I/O",
 	"internal/plan":     "inputs × Spec → shares of tasks; pure",
@@ -47,6 +48,12 @@ var house = map[string]string{
 	"internal/guest/wine/wincompat": "what Windows programs compute, in every mode",
 	"internal/guest/vm/vmimage":     "makes the images of VMs, and tells what is in them",
 	"internal/guest/guesttest":      "conformance suite of guests",
+
+	"internal/guest/vm/wire":        "what a host and the guest in a VM say to each other; the host's half",
+	"internal/guest/vm/wire/link":   "messages and bounded channels over one byte stream",
+	"internal/guest/vm/wire/tree":   "a folder as a stream of bytes, and back",
+	"internal/guest/vm/wire/inside": "the guest's half: programs, trees",
+	"internal/guest/vm/guestinit":   "muster-init's bytes, for those who build images",
 
 	"internal/timeline/timelinetest": "made-up timelines for tests",
 	"internal/goldentest":            "compares what tests produce with files that are kept",
@@ -148,6 +155,16 @@ var allowances = []allowance{
 		why: "what is known of Windows stands for itself, and is tested without Wine"},
 	{from: "internal/guest/vm/vmimage", to: []string{"internal/guest", "internal/job", "internal/proc", "internal/image", "internal/guest/vm/guestinit"},
 		why: "an image knows nothing of the machine that boots it, nor of what is said to the guest"},
+	{from: "internal/guest/vm/wire/inside", to: []string{"internal/guest/vm/wire", "internal/guest/vm/wire/link", "internal/guest/vm/wire/tree"},
+		why: "it runs in the guest, in a program that has to be small"},
+	{from: "internal/guest/vm/wire", to: nil,
+		why: "what is said over a stream knows neither the machine that brings it nor the driver"},
+	{from: "internal/guest/vm/wire/*", to: nil,
+		why: "a link and a tree stand for themselves, and run in the guest, too"},
+	{from: "internal/guest/vm/guestinit", to: nil,
+		why: "it holds bytes"},
+	{from: "cmd/muster-init", to: []string{"internal/guest/vm/wire", "internal/guest/vm/wire/link", "internal/guest/vm/wire/inside"},
+		why: "it runs in the guest, and has to be small"},
 	{from: "internal/guest/guesttest", to: []string{"internal/guest", "internal/job", "internal/proc"},
 		why: "the suite knows the contract, not the drivers that it tests"},
 	{from: "internal/engine/enginetest", to: []string{"internal/engine", "internal/job", "internal/proc"},
@@ -158,9 +175,9 @@ var allowances = []allowance{
 		why: "a driver knows its contract and processes, never another driver: so E engines and G guests cost E + G drivers"},
 }
 
-// mayStart are the packages that may start processes: proc, the benchmarks, and
-// what only tests use.
-var mayStart = append([]string{"internal/proc", "scripts/bench"}, testOnly...)
+// mayStart are the packages that may start processes: proc, what is proc in a guest, the
+// benchmarks, and what only tests use.
+var mayStart = append([]string{"internal/proc", "internal/guest/vm/wire/inside", "scripts/bench"}, testOnly...)
 
 // starters are what processes are started with.
 var starters = map[string][]string{
