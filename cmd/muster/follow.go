@@ -52,8 +52,11 @@ func (a *app) conduct(cmd *cobra.Command, req run.Request, f runFlags) error {
 		if err := a.dryRun(c, prep); err != nil {
 			return err
 		}
-		a.print().Out.Print(room)
-		return nil
+		a.print().Out.Print(room.text())
+		return room.refusal()
+	}
+	if err := room.refusal(); err != nil {
+		return err
 	}
 	var r *rundir.Run
 	err = a.preparing(ctx, c, progress, func(ctx context.Context) (err error) {

@@ -87,7 +87,7 @@ func TestText(t *testing.T) {
 	var b strings.Builder
 	for _, c := range asks {
 		d := Judge(c.ask, c.room)
-		fmt.Fprintf(&b, "== %s\n%s\nwaves: %s\nhint: %s\n%s\n", c.name, d.Line(), d.WavesLine(), d.Hint(), d.Table())
+		fmt.Fprintf(&b, "== %s\n%s\nwaves: %s\nhint: %s\n%sneeds\n%s\n", c.name, d.Line(), d.WavesLine(), d.Hint(), d.Table(), c.ask.Needs())
 	}
 	goldentest.Check(t, "text.golden", b.String())
 }

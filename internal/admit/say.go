@@ -67,6 +67,24 @@ func (d Decision) Table() string {
 	return b.String()
 }
 
+// Needs has a line for each resource, for --dry-run where it is not known what there is: on another machine.
+func (a Ask) Needs() string {
+	var b strings.Builder
+	d := Decision{Programs: a.Programs, How: a.How}
+	for _, r := range Resources() {
+		c := Check{Resource: r, Each: r.need(a.Each), Fixed: r.need(a.Fixed)}
+		if c.Each <= 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "%-12s %s", r, d.product(c))
+		if c.Fixed > 0 {
+			fmt.Fprintf(&b, ", and %s for servers", r.figure(c.Fixed))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
 // product is "16,384 programs × 1.1 MB = 18 GB".
 func (d Decision) product(c Check) string {
 	how := ""

@@ -76,8 +76,8 @@ type Traits struct {
 	PerInstance int
 
 	// Program and Instance are what one more of them takes in any case, on a good day: a launch for
-	// which not even that is there is refused before anything is started. Of isolation node an
-	// instance is not counted.
+	// which not even that is there is refused before anything is started. Of isolation node,
+	// Instance is what each server takes (Spreader).
 	Program, Instance Load
 }
 
@@ -166,6 +166,13 @@ type Instance interface {
 type Crowded interface {
 	// Parts is how many parts are up, and how many programs each should carry at most.
 	Parts() (up, each int)
+}
+
+// Spreader is a Guest whose instances carry their programs in servers.
+type Spreader interface {
+	// Spread is how many servers an instance would have on this machine for so many programs at the same
+	// time, for a person who asks beforehand.
+	Spread(programs int) int
 }
 
 // Command is a program to start in an instance.

@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 
 	"muster/internal/job"
 )
@@ -47,10 +49,31 @@ func Launch(r Request) (*Plan, error) {
 	return p, nil
 }
 
+// servers reports whether it is known how many servers the programs will share.
+func (p *Plan) servers() bool {
+	return slices.ContainsFunc(p.Elements, func(e Element) bool { return e.Servers > 0 })
+}
+
+// crowd is how many programs a server of the element carries: each gets the next one while it has the fewest.
+func (e Element) crowd() string {
+	if e.Servers == 0 {
+		return "–"
+	}
+	small, rest := len(e.Calls)/e.Servers, len(e.Calls)%e.Servers
+	if rest == 0 {
+		return strconv.Itoa(small)
+	}
+	return fmt.Sprintf("%d to %d", small, small+1)
+}
+
 // printLaunch writes what Print writes above the nodes.
 func (p *Plan) printLaunch(w io.Writer) {
 	l := p.Launch
-	fmt.Fprintf(w, "Plan: %s on %s, all alive at the same time.\n", count(l.Programs, "program", "programs"), count(len(p.Elements), "node", "nodes"))
+	waves := ""
+	if l.Waves {
+		waves = ", or in waves of as many as fit"
+	}
+	fmt.Fprintf(w, "Plan: %s on %s, all alive at the same time%s.\n", count(l.Programs, "program", "programs"), count(len(p.Elements), "node", "nodes"), waves)
 	fmt.Fprintf(w, "  alive      %s\n", map[job.ReadyHow]string{
 		job.ReadyExec:   "as soon as a program's own image runs",
 		job.ReadyOutput: fmt.Sprintf("as soon as a line of a program's output matches %s", l.Ready.What),

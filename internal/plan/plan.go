@@ -54,6 +54,7 @@ type Element struct {
 	FirstRank int     `json:"first_rank"`         // rank of the node's first process
 	Calls     [][]int `json:"calls"`              // the task indexes of each call, in the order of the queue
 	Ranks     []int   `json:"ranks,omitempty"`    // MIMO: rank of each call; SISO, dynamic: nil, lane i has rank FirstRank+i
+	Servers   int     `json:"-"`                  // of a launch, for Print: how many the guest's instances will have here; 0: not known, or none
 }
 
 // Tasks returns how many tasks the element has.

@@ -136,9 +136,12 @@ func (p *Plan) threads() int {
 // printNodes writes a line for each node, but not for hundreds of them.
 func (p *Plan) printNodes(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	if p.Launch != nil {
+	switch {
+	case p.Launch != nil && p.servers():
+		fmt.Fprintln(t, "\n  node\tstarts at a time\tprograms\tservers\tprograms each\t  which")
+	case p.Launch != nil:
 		fmt.Fprintln(t, "\n  node\tstarts at a time\tprograms\t  which")
-	} else {
+	default:
 		fmt.Fprintln(t, "\n  node\tlanes\tcalls\tinputs\t  which")
 	}
 	for i, e := range p.Elements {
@@ -146,7 +149,11 @@ func (p *Plan) printNodes(w io.Writer) {
 			break
 		}
 		if p.Launch != nil {
-			fmt.Fprintf(t, "%d\t%d\t%d\t  %s\n", e.Node, e.Lanes, len(e.Calls), which(e))
+			fmt.Fprintf(t, "%d\t%d\t%d\t", e.Node, e.Lanes, len(e.Calls))
+			if p.servers() {
+				fmt.Fprintf(t, "%d\t%s\t", e.Servers, e.crowd())
+			}
+			fmt.Fprintf(t, "  %s\n", which(e))
 			continue
 		}
 		if p.Pool != nil {

@@ -1,6 +1,10 @@
 package wine
 
-import "golang.org/x/sys/unix"
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
 
 // Crowd is how the programs of an instance are spread over Wine servers.
 type Crowd struct {
@@ -34,6 +38,11 @@ func Spread(programs int, files uint64, cpus int) Crowd {
 	c.Each = min(c.Each, bestClients)
 	c.Servers = max(parts(programs, c.Each), min(cpus, programs/fewClients), 1)
 	return c
+}
+
+// Spread implements guest.Spreader.
+func (g *Guest) Spread(programs int) int {
+	return Spread(programs, openFiles(), runtime.NumCPU()).Servers
 }
 
 // parts is in how many parts of at most each n go.
