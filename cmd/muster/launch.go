@@ -37,7 +37,10 @@ A program counts as alive when its own image runs (exec), when a line on its sta
 that ended before with code 0. ARGS may hold {index} (from 1) and {lane}; {{ and }} stand for braces.
 
 With isolation node the programs of a node share as few servers as its limits allow; with lane or task each has an instance of
-its own. On a cluster the programs are dealt to the nodes, an element of one array each, and held when all nodes' are up.`,
+its own. On a cluster the programs are dealt to the nodes, an element of one array each, and held when all nodes' are up.
+
+What does not fit on its node at once is refused; with --waves it goes in waves. The first waves of all nodes are held together;
+from then on each node goes by itself, since one needs more waves than another and the other is not to wait for it.`,
 		Example: `  muster launch -n 64 --hold 30s -- sim.exe /seed {index}
   muster launch -n 10000 --guest native -- sleep 60
   muster launch -n 100 --isolation lane --hold 1m -- service.exe --port 0

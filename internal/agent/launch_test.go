@@ -201,3 +201,51 @@ func TestLaunchOverNodes(t *testing.T) {
 		}
 	}
 }
+
+// TestLaunchWavesOverNodes: the first wave of one node and all programs of another are held together; then the one goes on
+// through its waves, and the other does not wait for them.
+func TestLaunchWavesOverNodes(t *testing.T) {
+	const programs = 122 // two of them where there is room
+	l := newLaunchLab(t, programs, sleeps, func(s *job.Spec) { s.Launch.Waves = true })
+	sub, err := l.run.AddSubmission(rundir.Submission{Kind: rundir.SubmitMap, Engine: "none", Tag: "t", At: time.Now(), Elements: 2, Clock: clock.Host{Boot: clock.BootID()}})
+	check(t, err)
+	var many [][]int
+	for i := 3; i <= programs; i++ {
+		many = append(many, []int{i})
+	}
+	check(t, l.run.WriteShare(rundir.Share{Generation: sub.Generation, Element: 1, Calls: [][]int{{1}, {2}}, Shape: rundir.Shape{Lanes: 2, PerNode: 2}}))
+	check(t, l.run.WriteShare(rundir.Share{Generation: sub.Generation, Element: 2, Calls: many, Shape: rundir.Shape{Lanes: 4, PerNode: 4}}))
+	roomy := l.agent(sub.Generation, 1, "node1")
+	l.eventually("the first node's are up", func(s *rundir.Snapshot) bool {
+		up, err := l.run.UpElements(sub.Generation)
+		check(t, err)
+		return s.Alive() == 2 && up[1]
+	})
+	if _, held := l.load().Agents[0].Step(rundir.StepHold); held {
+		t.Error("the hold has begun before the second node's first wave is up")
+	}
+	l.environ = append(l.environ, "SLURM_MEM_PER_NODE=8") // MiB: less than so many need, and more than one
+	small := l.agent(sub.Generation, 2, "node2")
+	roomy.wait()
+	small.wait()
+	snap := l.load()
+	if n := snap.Counts[job.Completed]; n != programs {
+		t.Errorf("%d completed: %s", n, states(snap))
+	}
+	for _, a := range snap.Agents {
+		waves := 0
+		for _, s := range a.Steps {
+			if s.Step == rundir.StepUp {
+				waves++
+			}
+		}
+		if (waves > 1) != (a.ID.Element == 2) {
+			t.Errorf("node %d has gone through %d waves", a.ID.Element, waves)
+		}
+	}
+	for _, n := range snap.Notes {
+		if strings.Contains(n.Text, "are lost") {
+			t.Error(n.Text)
+		}
+	}
+}

@@ -21,10 +21,12 @@ import (
 //	   ▲                                                                        │
 //	   └────────────────────── --waves: some had no room yet ◀──────────────────┘
 //
-// In waves each node goes by itself. But for met and wave it belongs to tend.
+// In waves nodes meet once: the first wave of each, or all that it has, is held together with the others'. From the second
+// on each node goes by itself, for nodes have different numbers of them, and nobody is to keep room that it does not use.
+// But for met and wave this belongs to tend.
 type meeting struct {
 	state     meetingState
-	met       atomic.Bool   // all elements' programs are up
+	met       atomic.Bool   // all elements' programs, or their first waves, are up; so it stays
 	wave      atomic.Bool   // another wave begins
 	since     time.Duration // when the hold began, by the clock that stands while the agent is suspended
 	nextReady time.Time     // when to look next whether programs are ready
@@ -51,12 +53,11 @@ func (l *launching) advance(ctx context.Context) {
 	if m.state == meetDown && m.wave.CompareAndSwap(true, false) {
 		m.state = meetStarting
 	}
-	inWaves := l.gate.Size() > 0
 	if m.state == meetStarting && (l.allUp() || l.gate.WaveUp()) {
 		l.step(rundir.StepUp, l.taken())
 		l.a.Log.Info("up", "room", l.gate.Decision().Line())
 		m.state = meetWaiting
-		if l.a.own.Elements > 1 && !inWaves {
+		if l.a.own.Elements > 1 && !m.met.Load() {
 			go l.meet(ctx) // the run directory may hang; it ends with ctx, or with the meeting
 		} else {
 			m.met.Store(true)
@@ -86,7 +87,7 @@ func (l *launching) allUp() bool {
 // lostEvery is how often an agent looks whether those that it waits for are alive.
 const lostEvery = 10 * time.Second
 
-// meet tells the other elements that all programs of this one are up, and waits
+// meet tells the other elements that all programs of this one are up, or its first wave, and waits
 // until they all have said so, or are gone: the programs of a lost node will never be up.
 func (l *launching) meet(ctx context.Context) {
 	a := l.a

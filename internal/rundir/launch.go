@@ -19,7 +19,7 @@ func (r *Run) upPath(gen, element int) string {
 	return filepath.Join(r.Dir, launchDir, strconv.Itoa(gen), upPrefix+strconv.Itoa(element))
 }
 
-// TellUp says that all programs of an agent's element are up. Idempotent.
+// TellUp says that all programs of an agent's element are up, or, in waves, its first wave. Idempotent.
 func (r *Run) TellUp(id AgentID) error {
 	name := r.upPath(id.Generation, id.Element)
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
