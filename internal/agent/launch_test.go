@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,10 +97,10 @@ func TestLaunchStopped(t *testing.T) {
 	}
 }
 
-// mortal is a guest whose first program of each task loses its instance.
+// mortal is a guest whose first program of each task loses its instance, when what it runs instead ends.
 type mortal struct {
 	guest.Guest
-	lost atomic.Int32
+	instead string // a shell command
 }
 
 type mortalInstance struct {
@@ -122,9 +121,8 @@ func (g *mortal) Open(ctx context.Context, p guest.Place) (guest.Instance, error
 func (i *mortalInstance) Start(ctx context.Context, c guest.Command) (guest.Process, error) {
 	dies := strings.HasSuffix(mark(c.Env), ".1")
 	if dies {
-		c.Args = []string{"-c", "exit 0"}
+		c.Args = []string{"-c", i.g.instead}
 		c.Program = "/bin/sh"
-		i.g.lost.Add(1)
 	}
 	p, err := i.Instance.Start(ctx, c)
 	if dies && err == nil {
@@ -156,9 +154,34 @@ func TestLaunchRestarts(t *testing.T) {
 		l := newLaunchLab(t, 3, `echo up; exec sleep 1000`, func(s *job.Spec) {
 			s.Launch.Restart, s.Launch.Ready = restart, job.Ready{How: job.ReadyOutput, What: "^up$"} // or the hold may be over first
 		})
-		l.wrap = func(g guest.Guest) guest.Guest { return &mortal{Guest: g} }
+		l.wrap = func(g guest.Guest) guest.Guest { return &mortal{g, "exit 0"} }
 		same(t, "states", states(l.done()), want)
 	}
+}
+
+// TestLaunchRestartsInHold: a program whose instance has died while all were held, and that has not come up again when the hold
+// is over, is waited for: all are to be alive in the end.
+func TestLaunchRestartsInHold(t *testing.T) {
+	hold := 2 * time.Second
+	l := newLaunchLab(t, 2, `until [ -e ROOT/again ]; do sleep 0.01; done; echo up; exec sleep 1000`, func(s *job.Spec) {
+		s.Launch.Hold, s.Launch.Restart, s.Launch.Ready = &hold, 1, job.Ready{How: job.ReadyOutput, What: "^up$"}
+	})
+	l.wrap = func(g guest.Guest) guest.Guest {
+		return &mortal{g, "echo up; until [ -e " + l.dir + "/die ]; do sleep 0.01; done"}
+	}
+	snap := l.while(func() {
+		l.eventually("the hold begins", held)
+		began := time.Now()
+		write(t, filepath.Join(l.dir, "die"), "")
+		l.eventually("both are started again", func(s *rundir.Snapshot) bool { return s.Task(1).Attempts == 2 && s.Task(2).Attempts == 2 })
+		time.Sleep(time.Until(began.Add(hold + 200*time.Millisecond)))
+		if _, down := l.load().Agents[0].Step(rundir.StepDown); down {
+			t.Error("the launch was taken down while programs were being started again")
+		}
+		write(t, filepath.Join(l.dir, "again"), "")
+	})
+	same(t, "states", states(snap), "COMPLETED/2 COMPLETED/2")
+	same(t, "steps", l.steps(snap), "up hold down gone")
 }
 
 // TestLaunchNotReady: whoever shows no sign of life in time has failed, and the hold begins
@@ -171,6 +194,42 @@ func TestLaunchNotReady(t *testing.T) {
 	same(t, "states", states(snap), "COMPLETED FAILED[not-ready] COMPLETED")
 	if n := snap.Agents[0].MostUp; n != 2 {
 		t.Errorf("%d were alive", n)
+	}
+}
+
+// held reports whether the first agent's programs are held.
+func held(s *rundir.Snapshot) bool {
+	if len(s.Agents) == 0 {
+		return false
+	}
+	_, is := s.Agents[0].Step(rundir.StepHold)
+	return is
+}
+
+// TestLaunchSuspended: while a launch is suspended in its hold, the hold's clock stands, and so do the programs; then all
+// go on to its end.
+func TestLaunchSuspended(t *testing.T) {
+	hold := 3 * time.Second
+	l := newLaunchLab(t, 3, `while :; do echo >>ROOT/count-$1; sleep 0.02; done`, func(s *job.Spec) { s.Launch.Hold = &hold })
+	var stood time.Duration // at least
+	snap := l.while(func() {
+		l.eventually("the hold begins", held)
+		l.ask(job.OpSuspend)
+		l.standStill()
+		began := time.Now()
+		time.Sleep(hold)
+		same(t, "steps after the hold's time", l.steps(l.load()), "up hold")
+		l.standStill()
+		stood = time.Since(began)
+		l.ask(job.OpContinue)
+		l.counts(3)
+	})
+	same(t, "states", states(snap), "COMPLETED COMPLETED COMPLETED")
+	same(t, "steps", l.steps(snap), "up hold down gone")
+	up, _ := snap.Agents[0].Step(rundir.StepHold)
+	down, _ := snap.Agents[0].Step(rundir.StepDown)
+	if lasted := down - up; lasted < hold+stood {
+		t.Errorf("held for %v, of which it stood %v; asked for were %v", lasted, stood, hold)
 	}
 }
 

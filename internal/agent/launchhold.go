@@ -68,12 +68,14 @@ func (l *launching) advance(ctx context.Context) {
 		m.state, m.since = meetHolding, l.a.pause.running()
 	}
 	if m.state == meetHolding && l.want.Hold != nil && l.a.pause.running()-m.since >= *l.want.Hold {
-		m.state = meetDown
-		if l.allUp() {
+		switch {
+		case l.allUp():
+			m.state = meetDown
 			l.finish(nil)
-		} else {
+		case l.gate.Size() > 0:
+			m.state = meetDown
 			go l.nextWave(ctx) // tend has to see its programs end
-		}
+		} // else: some are being started again (--restart), and all are to be alive in the end
 	}
 }
 
