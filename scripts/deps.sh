@@ -36,6 +36,7 @@ need_test() {
 	need strace strace
 	need ps procps
 	need_clusters
+	need qemu-system-x86_64 qemu-system-x86
 }
 # Slurm and Grid Engine, on which the tests run too. Their daemons are installed, and
 # started by nobody but scripts/cluster-*.sh.
@@ -96,6 +97,36 @@ if [ ${#missing[@]} -gt 0 ]; then
 		exit 3
 	fi
 fi
+
+# A kernel to boot in machines, for tests. Its package is unpacked and not installed: it is to change nothing
+# of what this host itself boots.
+kernel=/var/cache/muster-test/linux
+fetch_kernel() {
+	local work name
+	work=$(mktemp -d)
+	chmod 755 "$work"
+	if name=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }') && [ -n "$name" ] &&
+		(cd "$work" && apt-get -qq download "$name" >/dev/null 2>&1 && dpkg-deb -x "$name"_*.deb tree) &&
+		"$@" mkdir -p "$kernel" && "$@" cp -r --no-preserve=ownership "$work/tree/lib" "$work/tree/boot" "$kernel/"; then
+		echo "unpacked $name into $kernel, for tests" >&2
+	else
+		echo "no kernel for tests of virtual machines: linux-image-cloud-amd64 could not be fetched from a Debian archive into $kernel; they will be skipped" >&2
+	fi
+	rm -rf "$work"
+}
+case $what in
+test | bench)
+	if ! compgen -G "$kernel/boot/vmlinuz-*" >/dev/null; then
+		if [ "$(id -u)" -eq 0 ]; then
+			fetch_kernel env
+		elif type -P sudo >/dev/null && sudo -n true 2>/dev/null; then
+			fetch_kernel sudo -n
+		else
+			echo "no kernel for tests of virtual machines: scripts/deps.sh test, as root, unpacks one into $kernel; they will be skipped" >&2
+		fi
+	fi
+	;;
+esac
 
 # Go may have to fetch a newer toolchain; better now than in the middle.
 "$here/go.sh" version >/dev/null

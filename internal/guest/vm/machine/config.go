@@ -143,7 +143,7 @@ func (c Config) machine() string {
 	if c.Board == Q35 {
 		return "q35" + both + ",vmport=off,smm=off"
 	}
-	return "microvm" + both + ",acpi=on,pcie=off,isa-serial=on,x-option-roms=off,auto-kernel-cmdline=off"
+	return "microvm" + both + ",acpi=on,pcie=off,isa-serial=on,x-option-roms=off,ioapic2=off,auto-kernel-cmdline=off"
 }
 
 // translations is the memory in MiB in which TCG keeps what it has translated. By default it is as much as an
@@ -184,7 +184,7 @@ func (c Config) ram(mem memory) string {
 
 // cmdline is the kernel's: what this machine asks of it, and the image's own.
 func (c Config) cmdline() string {
-	words := []string{"console=ttyS0", "panic=-1", "reboot=t"}
+	words := []string{"console=ttyS0", "quiet", "panic=-1", "reboot=t"}
 	if c.Accel == TCG && c.TSC > 0 {
 		words = append(words, fmt.Sprintf("tsc_early_khz=%d", c.TSC))
 	}
