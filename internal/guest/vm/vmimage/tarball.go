@@ -2,6 +2,8 @@ package vmimage
 
 import (
 	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +37,47 @@ func readTar(f *os.File, skip func(path string) bool) (*tree, error) {
 			return nil, fmt.Errorf("%q: %w", h.Name, err)
 		}
 	}
+}
+
+// plainTar opens an archive, unpacked into the file spare where it is packed.
+func plainTar(path, spare string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	magic := make([]byte, 6)
+	n, err := f.ReadAt(magic, 0)
+	if err != nil && n == 0 {
+		f.Close()
+		return nil, fmt.Errorf("%s: it is empty: %w", path, err)
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte("\xfd7zXZ")):
+		f.Close()
+		return nil, fmt.Errorf("%s is compressed with xz; unpack it first: xz -dk %s", path, path)
+	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
+		f.Close()
+		return nil, fmt.Errorf("%s is compressed with zstd; unpack it first: zstd -d %s", path, path)
+	case !bytes.HasPrefix(magic, []byte("\x1f\x8b")):
+		return f, nil
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("unpacking %s: %w", path, err)
+	}
+	out, err := os.OpenFile(spare, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = io.Copy(out, z); err == nil {
+		_, err = out.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		out.Close()
+		return nil, fmt.Errorf("unpacking %s: %w", path, err)
+	}
+	return out, nil
 }
 
 // addTar adds the entry that the archive has just been read to.
@@ -91,6 +134,19 @@ func (t *tree) sub(dir string) *tree {
 			n := *t.nodes[p]
 			n.names = nil
 			out.add(rel, &n) // what fitted there fits here
+		}
+	}
+	return out
+}
+
+// without is the tree without some folders at its top.
+func (t *tree) without(folders ...string) *tree {
+	out := newTree()
+	for _, p := range t.paths() {
+		if !below(p, folders...) && p != "." {
+			n := *t.nodes[p]
+			n.names = nil
+			out.add(p, &n) // what fitted there fits here
 		}
 	}
 	return out
