@@ -1,21 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"muster/internal/guest"
-	"muster/internal/guest/wine"
 	"muster/internal/image"
 	"muster/internal/job"
-	"muster/internal/scratch"
 	"muster/internal/ui"
 	"muster/internal/ui/human"
 )
@@ -27,7 +20,7 @@ func (a *app) imageCommand() *cobra.Command {
 		Short: "Build and look after images: prepared environments",
 		Long: `An image is a prepared environment, such as a Windows system folder under Wine. It is built once and never changed; instances
 are clones of it. The default one is built by the first run that needs it.`,
-		Example: "  muster image build wine --name office --run setup.exe\n  muster image ls",
+		Example: "  muster image build wine --name office --run setup.exe\n  muster image build vm --name deb\n  muster image ls",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -38,105 +31,6 @@ are clones of it. The default one is built by the first run that needs it.`,
 	}
 	cmd.AddCommand(a.imageBuildCommand(), a.imageListCommand(), a.imageShowCommand(), a.imageRemoveCommand(), a.imageCollectCommand(), a.imageVerifyCommand())
 	return cmd
-}
-
-func (a *app) imageBuildCommand() *cobra.Command {
-	var b wine.Build
-	var boot string
-	cmd := &cobra.Command{
-		Use:   "build wine",
-		Short: "Build an image, or find it when it is there already",
-		Long: `Builds an image for Windows programs. --add copies a folder to C:\muster\NAME in it, --run runs a setup program in it, whose
-arguments stand after --. --boot starts an instance of it once, to see that it works. Lean instances run a Wine with cheaper starts;
---keep leaves parts of that out (full ones run Wine as it is installed).`,
-		Example: `  muster image build wine
-  muster image build wine --name office --run setup.exe -- /S
-  muster image build wine --name mine --wine ~/wine.tar.xz --boot lean`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
-				args = args[:dash]
-			}
-			if len(args) != 1 || args[0] != "wine" {
-				return job.BadInputf("muster image build takes the kind of image: muster image build wine")
-			}
-			return nil
-		},
-		ValidArgs: []cobra.Completion{cobra.CompletionWithDesc("wine", "for Windows programs")},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			b.RunArgs = args[1:]
-			if len(b.RunArgs) > 0 && b.Run == "" {
-				return job.BadInputf("arguments after -- are for the program of --run, and there is none")
-			}
-			if boot != "" && boot != wine.BootLean && boot != wine.BootFull {
-				return job.BadInputf("--boot %s: choose lean or full", boot)
-			}
-			if b.Name != "" {
-				if err := image.CheckName(b.Name); err != nil {
-					return job.BadInputf("--name: %w", err)
-				}
-			}
-			b.Wine = a.cfg.Text("wine")
-			return a.buildImage(ctx, b, boot)
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&b.Name, "name", "", "what the image is called (default "+wine.DefaultImage+")")
-	f.StringVar(&b.Add, "add", "", "folder that is copied into it")
-	f.StringVar(&b.Run, "run", "", "setup program that is run in it")
-	f.StringSliceVar(&b.Keep, "keep", nil, "parts of Wine that lean instances are to have untrimmed ("+strings.Join(wine.TrimNames(), ", ")+")")
-	f.StringVar(&boot, "boot", "", "start an instance once to try it (lean, full)")
-	setting(f, "wine")
-	setting(f, "progress")
-	return cmd
-}
-
-// buildImage builds an image with progress, tries it when asked to, and says
-// what is there now.
-func (a *app) buildImage(ctx context.Context, b wine.Build, boot string) error {
-	table, err := a.table()
-	if err != nil {
-		return err
-	}
-	store, err := a.images()
-	if err != nil {
-		return err
-	}
-	progress, err := a.progress(false)
-	if err != nil {
-		return err
-	}
-	defer progress.Close()
-	var built image.Built
-	err = progress.Do(ctx, "building the image", 0, func(ctx context.Context, say func(string)) (err error) {
-		if built, err = wine.NewFront(table, store, a.getenv).Build(ctx, b, say); err != nil || boot == "" {
-			return err
-		}
-		say("trying it")
-		return a.tryImage(ctx, built, boot)
-	})
-	progress.Close()
-	if err != nil {
-		return err
-	}
-	name := b.Name
-	if name == "" {
-		name = wine.DefaultImage
-	}
-	p := a.print()
-	if built.Took == 0 {
-		p.Out.Printf("image %s is there already: %s\n", name, built.Manifest.Key)
-		return nil
-	}
-	p.Out.Printf("built image %s in %s, %s: %s\n", name, human.Duration(built.Took), human.Bytes(built.Manifest.Size), built.Manifest.Key)
-	return nil
-}
-
-// tryImage starts an instance of an image and ends it again.
-func (a *app) tryImage(ctx context.Context, built image.Built, boot string) error {
-	return a.withInstance(ctx, "wine", guest.Node{Image: built.Dir, ImageKey: built.Manifest.Key, Boot: boot}, guest.Folders{}, nil,
-		func(guest.Instance, *scratch.Folder) error { return nil })
 }
 
 func (a *app) imageListCommand() *cobra.Command {
@@ -200,7 +94,7 @@ func imageOf(i image.Info) imageJSON {
 func (a *app) printImages(all []image.Info) {
 	p := a.print()
 	if len(all) == 0 {
-		p.Err.Printf("there are no images yet; the first run that needs one builds it, or: muster image build wine\n")
+		p.Err.Printf("there are no images yet; the first run that needs one builds it, or: muster image build\n")
 		return
 	}
 	t := &ui.Table{Columns: []ui.Column{

@@ -90,8 +90,12 @@ func (m *maker) rootDisk(ctx context.Context, archive string) error {
 	if err != nil {
 		return err
 	}
-	m.meta.Root = Disk{File: "root.ext4", Format: "raw", FS: "ext4", Size: fullSize}
-	command := []string{sh, "-c", diskScript, "sh", filepath.Join(m.work, "system"), filepath.Join(m.dir, m.meta.Root.File), rootLabel,
+	convert, err := m.tool("qemu-img", "qemu-utils")
+	if err != nil {
+		return err
+	}
+	raw := filepath.Join(m.work, "root")
+	command := []string{sh, "-c", diskScript, "sh", filepath.Join(m.work, "system"), raw, rootLabel,
 		strconv.Itoa(fullSize>>10) + "k", archive, extra}
 	if os.Geteuid() != 0 {
 		// Owners and devices are the archive's, for which an ordinary user needs a library that pretends.
@@ -102,6 +106,11 @@ func (m *maker) rootDisk(ctx context.Context, archive string) error {
 		command = append([]string{fakeroot}, command...)
 	}
 	if _, err := m.run(ctx, m.work, command[0], command[1:]...); err != nil {
+		return fmt.Errorf("writing the disk: %w", err)
+	}
+	// Sparse files are read and copied whole by whoever verifies or stages an image; a qcow2 has no holes.
+	m.meta.Root = Disk{File: "root.qcow2", Format: "qcow2", FS: "ext4", Size: fullSize}
+	if _, err := m.run(ctx, m.work, convert, "convert", "-f", "raw", "-O", "qcow2", raw, filepath.Join(m.dir, m.meta.Root.File)); err != nil {
 		return fmt.Errorf("writing the disk: %w", err)
 	}
 	return nil

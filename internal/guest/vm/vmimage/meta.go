@@ -5,8 +5,8 @@
 //	vm.json       what it is (Meta)
 //	kernel        as the machine loads it; not in a disk that brings its own
 //	initrd        for the kernel: muster-init and modules, or the system's own
-//	root.erofs    read-only root of a stripped image; root.ext4 or disk.qcow2 of the others
-//	scratch       an empty file system: each clone has a copy of it (see CopySparse)
+//	root.erofs    read-only root of a stripped image; root.qcow2, disk.qcow2 or disk.raw of the others
+//	scratch       an empty file system: each clone has one of its own (see NewScratch)
 //	seed          of a user's disk: what cloud-init reads
 //
 // It knows nothing of the machine that boots an image, nor of what is said to the guest.
@@ -60,7 +60,7 @@ type Meta struct {
 	Cmdline string `json:"cmdline,omitempty"`
 
 	Root    Disk  `json:"root"`
-	Scratch *Disk `json:"scratch,omitempty"` // empty file system that each clone has a copy of
+	Scratch *Disk `json:"scratch,omitempty"` // empty file system, one for each clone: see NewScratch
 	Seed    *Disk `json:"seed,omitempty"`    // read-only volume for cloud-init
 
 	From From `json:"from"`
@@ -75,6 +75,15 @@ type Disk struct {
 	// needs an overlay.
 	ReadOnly bool  `json:"read_only,omitempty"`
 	Size     int64 `json:"size"` // as the guest sees it, in bytes
+	// Parts: the file holds only these parts of the disk, one after the other, and the rest of the disk is
+	// empty. Of the scratch disk alone; NewScratch puts it together.
+	Parts []Part `json:"parts,omitempty"`
+}
+
+// Part is a part of a disk.
+type Part struct {
+	At   int64 `json:"at"`
+	Size int64 `json:"size"`
 }
 
 // From tells what an image was built from; for people and reports.
