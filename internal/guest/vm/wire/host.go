@@ -2,12 +2,11 @@ package wire
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"syscall"
 
@@ -38,15 +37,12 @@ type Host struct {
 // A guest that is still booting answers when it is up: ctx bounds that.
 func Dial(ctx context.Context, stream io.ReadWriteCloser) (*Host, error) {
 	h := &Host{
+		nonce:    rand.Uint64() >> 11, // exact as a number of JSON's
 		heard:    make(chan Hello, 1),
 		next:     Stride,
 		waiting:  map[uint32]chan Reply{},
 		programs: map[uint32]*Program{},
 	}
-	var nonce [8]byte
-	_, _ = rand.Read(nonce[:]) // never fails
-	// JSON numbers are exact up to 2^53.
-	h.nonce = binary.BigEndian.Uint64(nonce[:]) >> 11
 	ready := make(chan struct{}) // nothing is taken before h.link is set
 	h.link = link.Open(stream, func(kind link.Kind, id uint32, payload []byte) error {
 		<-ready

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"muster/internal/guest/vm/wire"
+)
+
+// system is the guest's system.
+type system struct{ first bool } // this is the first process: nothing else runs here
+
+// hello tells of the machine that this process runs on.
+func hello() wire.Hello {
+	h := wire.Hello{CPUs: runtime.NumCPU()}
+	if b, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		h.Boot = strings.TrimSpace(string(b))
+	}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		h.Kernel = unix.ByteSliceToString(name.Release[:])
+	}
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil {
+		h.Memory = int64(info.Totalram) * int64(info.Unit)
+	}
+	var up unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) == nil {
+		h.UpTime = up.Nano()
+	}
+	return h
+}
+
+func (s system) Hello() wire.Hello { return hello() }
+
+// Quit writes everything out. What is mounted for writing is read-only afterwards, where that can be had.
+func (s system) Quit() error {
+	unix.Sync()
+	if s.first {
+		// The layer's disk is below a place that has no name any more; the root being at rest is what counts.
+		_ = unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	}
+	return nil
+}
+
+// Off takes the power away; a system's own first process is asked to, after it has ended its services.
+func (s system) Off() error {
+	if s.first {
+		return cutPower()
+	}
+	// systemd's signal for it (systemd(1): SIGRTMIN+4, and glibc's first real-time signal is 34).
+	if err := syscall.Kill(1, 34+4); err != nil {
+		return fmt.Errorf("asking the system to power off: %w", err)
+	}
+	time.Sleep(time.Hour) // the system ends this process
+	return errors.New("the system does not power off")
+}
+
+// cutPower returns only when that fails.
+func cutPower() error {
+	unix.Sync()
+	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
+		return fmt.Errorf("powering off: %w", err)
+	}
+	return errors.New("the machine does not power off")
+}
+
+// bystander is the system of a process that is to change nothing.
+type bystander struct{}
+
+func (bystander) Hello() wire.Hello          { return hello() }
+func (bystander) Settle(wire.Settings) error { return nil }
+func (bystander) Quit() error                { return nil }
+func (bystander) Off() error                 { return nil }
