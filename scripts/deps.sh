@@ -53,6 +53,7 @@ need_clusters() {
 need_bench() {
 	need_test
 	need parallel parallel
+	need perf linux-perf # the phases of a start
 }
 
 case $what in

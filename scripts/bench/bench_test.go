@@ -3,8 +3,10 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestWriteSection(t *testing.T) {
@@ -75,5 +77,41 @@ func TestProcess(t *testing.T) {
 	}
 	if home := "PATH=" + os.Getenv("PATH"); !self.hasEnv(home) || self.hasEnv(home+"x") {
 		t.Errorf("hasEnv(%q) is wrong about this process", home)
+	}
+}
+
+// A trace of two processors: the program (10) under its server (5), and strangers.
+func TestPhases(t *testing.T) {
+	const trace = `   10/10    [000] 1.000000000: raw_syscalls:sys_enter: NR 59 (1, 2, 3, 4, 5, 6)
+   10/10    [000] 1.000500000:            page-faults:
+   11/11    [001] 1.000500000:            page-faults:
+   10/10    [000] 1.001000000: raw_syscalls:sys_enter: NR 42 (4, 7ffe, 9, 0, 0, 0)
+   10/10    [000] 1.001500000:     sched:sched_switch: prev_comm=a b prev_pid=10 prev_prio=120 prev_state=S ==> next_comm=wineserver64 next_pid=5 next_prio=120
+    5/5     [000] 1.001700000:     sched:sched_switch: prev_comm=wineserver64 prev_pid=5 prev_prio=120 prev_state=S ==> next_comm=a b next_pid=10 next_prio=120
+   10/10    [000] 1.001800000: raw_syscalls:sys_enter: NR 0 (6, 7ffe, 40, 0, 0, 0)
+   10/10    [000] 1.002000000: raw_syscalls:sys_enter: NR 157 (f, 7ffe, 0, 0, 0, 0)
+   10/10    [000] 1.004000000: raw_syscalls:sys_enter: NR 1 (1, 7ffe, 6, 0, 0, 0)
+   10/10    [000] 1.005000000:     sched:sched_switch: prev_comm=p.exe prev_pid=10 prev_prio=120 prev_state=Z ==> next_comm=swapper/0 next_pid=0 next_prio=120
+`
+	var events []event
+	for line := range strings.Lines(trace) {
+		e, ok := parseEvent(strings.TrimSuffix(line, "\n"))
+		if !ok {
+			t.Fatalf("not understood: %s", line)
+		}
+		events = append(events, e)
+	}
+	got, ok := phasesOf(events, 10, 5)
+	want := []phase{
+		{calls: 1, faults: 1, wall: time.Millisecond, client: time.Millisecond},
+		{trips: 1, calls: 2, switches: 1, wall: time.Millisecond, client: 800 * time.Microsecond, server: 200 * time.Microsecond},
+		{calls: 1, wall: 2 * time.Millisecond, client: 2 * time.Millisecond},
+		{calls: 1, switches: 1, wall: time.Millisecond, client: time.Millisecond},
+	}
+	if !ok || !slices.Equal(got, want) {
+		t.Errorf("%v, %+v\nwant %+v", ok, got, want)
+	}
+	if _, ok := phasesOf(events[4:], 10, 5); ok {
+		t.Error("a start whose beginning is missing is taken for a whole one")
 	}
 }

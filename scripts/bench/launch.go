@@ -18,7 +18,7 @@ const (
 	launchNode   = 4096 // isolation node
 	launchLane   = 1024 // isolation lane: an own prefix and an own server each
 	launchShared = 1000 // with xargs, and of ours beside it
-	launchPlain  = 4    // with a full boot each
+	launchPlain  = 16   // with a full boot each
 	launchRecord = launches.PublishedMost
 )
 

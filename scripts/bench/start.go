@@ -43,18 +43,19 @@ type variant struct {
 	keep   []string // what of Wine is not trimmed
 	twice, // Wine's loader executes itself a second time
 	locales bool // the C library opens a file for each category
+	phases string // its name where its phases are shown; "": they are not
 }
 
 // The levers alone, from a Wine as it is installed, and all of them.
 var variants = []variant{
-	{name: "shared lean server: Wine as it is installed", boot: "lean", keep: []string{"all"}, twice: true, locales: true},
+	{name: "shared lean server: Wine as it is installed", boot: "lean", keep: []string{"all"}, twice: true, locales: true, phases: "as installed"},
 	{name: "— no second exec", boot: "lean", keep: []string{"all"}, locales: true},
 	{name: "— one locale file", boot: "lean", keep: []string{"all"}, twice: true},
 	{name: "— `stack`", boot: "lean", keep: except("stack"), twice: true, locales: true},
 	{name: "— `timezone`", boot: "lean", keep: except("timezone"), twice: true, locales: true},
 	{name: "— `topology`", boot: "lean", keep: except("topology"), twice: true, locales: true},
 	{name: "— `locale`", boot: "lean", keep: except("locale"), twice: true, locales: true},
-	{name: "**shared lean server: all**", boot: "lean"},
+	{name: "**shared lean server: all**", boot: "lean", phases: "all levers"},
 	{name: "shared full server", boot: "full"},
 	{name: "own lean server each: Wine as it is installed", boot: "lean", own: true, keep: []string{"all"}},
 	{name: "**own lean server each: all**", boot: "lean", own: true},
@@ -70,7 +71,8 @@ type cost struct {
 	trips, calls     int     // of the program: round trips to the server, system calls
 	faults, switches float64 // of the program; with a server of its own, of both
 	client, server   time.Duration
-	private, tables  int64 // bytes of one that lives
+	private, tables  int64   // bytes of one that lives
+	phases           []phase // nil: not traced
 }
 
 // start measures one start of a Windows program in each variant. It is a table of
@@ -95,7 +97,7 @@ func start(ctx context.Context, b *bench) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
-	var text strings.Builder
+	var text, phases strings.Builder
 	text.WriteString("| one start, to its end | round trips | system calls | page faults | switches | CPU of the program | CPU of the server | both | memory of its own | page tables |\n" +
 		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, v := range variants {
@@ -109,8 +111,12 @@ func start(ctx context.Context, b *bench) (_ string, err error) {
 		}
 		fmt.Fprintf(&text, "| %s | %s | %s | %.0f | %.0f | %s | %s | %s | %s | %s |\n", v.name, count(c.trips), count(c.calls),
 			c.faults, c.switches, millis(c.client), server, millis(c.client+c.server), kib(c.private), kib(c.tables))
+		phases.WriteString(phaseTable(v.phases, c.phases))
 	}
 	text.WriteString("\n" + startNote)
+	if phases.Len() > 0 {
+		text.WriteString("\n" + phasesHead + phases.String() + "\n" + phasesNote)
+	}
 	return text.String(), nil
 }
 

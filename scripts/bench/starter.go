@@ -99,6 +99,11 @@ func (s *starter) shared(ctx context.Context, c *cost) (err error) {
 	if err := s.count(ctx, cmd, c); err != nil {
 		return err
 	}
+	if s.variant.phases != "" {
+		if c.phases, err = s.phases(ctx, cmd, server); err != nil {
+			return err
+		}
+	}
 	return s.living(ctx, cmd, c)
 }
 
