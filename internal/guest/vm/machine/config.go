@@ -249,7 +249,10 @@ func text(o map[string]any) string {
 	return string(b)
 }
 
-var plain = regexp.MustCompile(`^[A-Za-z0-9]{1,20}$`)
+var (
+	plain  = regexp.MustCompile(`^[A-Za-z0-9]{1,20}$`)
+	models = regexp.MustCompile(`^[A-Za-z0-9.,_+=-]*$`) // with flags: "max,-avx2"
+)
 
 // check finds what would make QEMU read an option otherwise than it is meant.
 func (c Config) check() error {
@@ -265,7 +268,12 @@ func (c Config) check() error {
 	if c.Board == Micro && c.Kernel == "" {
 		return fmt.Errorf("a machine of the board %s needs a kernel", Micro)
 	}
+	seen := map[string]bool{}
 	for _, d := range c.Disks {
+		if seen[d.Name] {
+			return fmt.Errorf("two disks are named %q", d.Name)
+		}
+		seen[d.Name] = true
 		if !plain.MatchString(d.Name) {
 			return fmt.Errorf("a disk's name %q is not made of at most 20 letters and digits", d.Name)
 		}
@@ -278,11 +286,11 @@ func (c Config) check() error {
 	}
 	if c.Net.MAC != "" {
 		if _, err := net.ParseMAC(c.Net.MAC); err != nil {
-			return err
+			return fmt.Errorf("the card's MAC: %w", err)
 		}
 	}
-	if strings.Contains(c.CPU, " ") {
-		return fmt.Errorf("a CPU model %q with a space", c.CPU)
+	if !models.MatchString(c.CPU) {
+		return fmt.Errorf("a CPU model cannot be called %q", c.CPU)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,15 +42,14 @@ func (h Host) StateKey(c Config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading which boot this is: %w", err)
 	}
-	c.Kernel, c.Initrd, c.Net.MAC = "", "", ""
-	for i, d := range c.Disks {
-		d.Path = ""
-		disks := append([]Disk(nil), c.Disks...)
-		disks[i] = d
-		c.Disks = disks
+	// Whose files they are, and what a guest is told anew in any case, is no matter.
+	c.Net.MAC = ""
+	c.Disks = slices.Clone(c.Disks)
+	for i := range c.Disks {
+		c.Disks[i].Path = ""
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%d\n%s\n%s\n%s\n%s\n", stateVersion, strings.TrimSpace(string(boot)), h.QEMU.Version, h.QEMU.Package, c.ImageKey)
+	fmt.Fprintf(sum, "%d\n%s\n%s\n%s\n%s\n%s\n", stateVersion, strings.TrimSpace(string(boot)), h.QEMU.Version, h.QEMU.Package, c.ImageKey, c.Cmdline)
 	for _, a := range c.args(memory{file: memoryFile}, true) {
 		fmt.Fprintf(sum, "%q\n", a)
 	}
