@@ -229,13 +229,16 @@ type bus struct {
 	taken int
 }
 
+// slots is how many devices fit on a microvm.
+const slots = 8
+
 // device is the argument of -device. The order of places is that in which a guest finds its disks, so it is
-// not left to QEMU.
+// not left to QEMU. A microvm tells its guests of the last place first.
 func (b *bus) device(kind string, options ...string) string {
 	words := []string{kind + "-pci"}
 	if b.board == Micro {
-		words = []string{kind + "-device", fmt.Sprintf("bus=virtio-mmio-bus.%d", b.taken)}
 		b.taken++
+		words = []string{kind + "-device", fmt.Sprintf("bus=virtio-mmio-bus.%d", slots-b.taken)}
 	}
 	return strings.Join(append(words, options...), ",")
 }
@@ -281,8 +284,9 @@ func (c Config) check() error {
 			return fmt.Errorf("QEMU cannot name the file %q, which is no UTF-8", d.Path)
 		}
 	}
-	if c.Board == Micro && len(c.Disks) > 5 {
-		return fmt.Errorf("%d disks are more than the five for which the board %s has room", len(c.Disks), Micro)
+	// The stream, random numbers and the network take a place each.
+	if most := slots - 3; c.Board == Micro && len(c.Disks) > most {
+		return fmt.Errorf("%d disks are more than the %d for which the board %s has room", len(c.Disks), most, Micro)
 	}
 	if c.Net.MAC != "" {
 		if _, err := net.ParseMAC(c.Net.MAC); err != nil {

@@ -91,7 +91,7 @@ const shown = 200 // characters of a line
 func readable(line string) string {
 	var b strings.Builder
 	count := 0
-	for _, r := range strings.TrimRight(line, " \t\r") {
+	for _, r := range line {
 		if r == '\t' {
 			r = ' '
 		}
@@ -104,5 +104,5 @@ func readable(line string) string {
 		}
 		b.WriteRune(r)
 	}
-	return b.String()
+	return strings.TrimRight(b.String(), " ")
 }

@@ -1,52 +1,26 @@
 package machine_test
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"muster/internal/guest/vm/machine"
 )
-
-// saved boots the lab's machine and saves it when its guest waits.
-func (l *lab) saved(dir string) {
-	l.t.Helper()
-	m, err := l.host.BootToSave(l.t.Context(), l.config, dir)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer m.Close()
-	if got := l.line(m, bufio.NewReader(m.Stream())); got != "ready" {
-		l.t.Fatalf("the guest said %q", got)
-	}
-	if err := l.host.Save(l.t.Context(), m); err != nil {
-		l.t.Fatal(err)
-	}
-}
 
 // BenchmarkResume tells what a warm start takes: until the guest runs, until it has answered, and until the process has gone, with its CPU
 // time and what 64 (or MACHINES) at once take of memory.
 func BenchmarkResume(b *testing.B) {
 	l := newLab(b)
 	dir := b.TempDir()
-	if d := os.Getenv("STATEDIR"); d != "" {
-		dir = d
-	}
-	l.saved(dir)
+	l.save(dir)
 	var runs, answers, ends, cpu time.Duration
 	for b.Loop() {
 		began := time.Now()
-		m, err := l.host.Resume(b.Context(), l.config, dir)
-		if err != nil {
-			b.Fatal(err)
-		}
+		m := l.resume(b, dir)
 		runs += time.Since(began)
-		fmt.Fprintln(m.Stream(), "echo x")
-		l.line(m, bufio.NewReader(m.Stream()))
+		m.ask("echo x")
 		answers += time.Since(began)
 		ending := time.Now()
 		if err := m.Close(); err != nil {
@@ -72,21 +46,17 @@ func BenchmarkResume(b *testing.B) {
 func BenchmarkMany(b *testing.B) {
 	l := newLab(b)
 	dir := b.TempDir()
-	l.saved(dir)
+	l.save(dir)
 	many := 64
 	if n, err := strconv.Atoi(os.Getenv("MACHINES")); err == nil {
 		many = n
 	}
 	for b.Loop() {
-		var all []*machine.Machine
+		var all []*guest
 		began := time.Now()
 		for range many {
-			m, err := l.host.Resume(b.Context(), l.config, dir)
-			if err != nil {
-				b.Fatal(err)
-			}
-			fmt.Fprintln(m.Stream(), "echo x")
-			l.line(m, bufio.NewReader(m.Stream()))
+			m := l.resume(b, dir)
+			m.ask("echo x")
 			all = append(all, m)
 		}
 		b.ReportMetric(time.Since(began).Seconds(), "s-up")

@@ -28,8 +28,8 @@ const (
 type saved struct {
 	Version int    `json:"version"`
 	Key     string `json:"key"`
-	Devices int64  `json:"devices"` // bytes
-	Memory  int64  `json:"memory"`
+	Devices string `json:"devices"` // digest; it is small
+	Memory  int64  `json:"memory"`  // bytes
 }
 
 const stateVersion = 1
@@ -156,7 +156,7 @@ func (h Host) seal(c Config, dir string) error {
 	if s.Key, err = h.StateKey(c); err != nil {
 		return err
 	}
-	if s.Devices, s.Memory, err = sizes(dir); err != nil {
+	if s.Devices, s.Memory, err = measure(dir); err != nil {
 		return err
 	}
 	text, err := json.Marshal(s)
@@ -166,16 +166,17 @@ func (h Host) seal(c Config, dir string) error {
 	return os.WriteFile(filepath.Join(dir, stateFile), append(text, '\n'), 0o600)
 }
 
-func sizes(dir string) (devices, mem int64, err error) {
-	d, err := os.Stat(filepath.Join(dir, deviceFile))
+// measure tells what the files of a state are like.
+func measure(dir string) (devices string, mem int64, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, deviceFile))
 	if err != nil {
-		return 0, 0, err
+		return "", 0, err
 	}
 	m, err := os.Stat(filepath.Join(dir, memoryFile))
 	if err != nil {
-		return 0, 0, err
+		return "", 0, err
 	}
-	return d.Size(), m.Size(), nil
+	return fmt.Sprintf("%x", sha256.Sum256(text)), m.Size(), nil
 }
 
 // discard removes a state, or what there is of one.
@@ -206,7 +207,7 @@ func (h Host) Fits(c Config, dir string) error {
 	if s.Version != stateVersion || s.Key != key {
 		return fmt.Errorf("%w: it was saved by another QEMU, on another boot of this host, or of another machine or image", ErrState)
 	}
-	devices, mem, err := sizes(dir)
+	devices, mem, err := measure(dir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrState, err)
 	}
