@@ -53,16 +53,21 @@ func shared(t *testing.T, boot string, those []sample) {
 	w.each(all, func(s sample, n int) error { return w.check("shared, "+boot, i, s, n) }, 8)
 }
 
-// TestKept runs what is lean with everything kept that lean instances do without (--keep all).
+// TestKept runs what is lean with everything kept that lean instances do without (--keep all), and with each of these things
+// alone.
 func TestKept(t *testing.T) {
-	w := newWorld(t)
-	built, err := w.front.Build(context.Background(), wine.Build{Name: "wincompat-kept", Keep: []string{"all"}}, func(s string) { t.Log(s) })
-	if err != nil {
-		t.Fatal(err)
+	for _, keep := range []string{"all", "stack", "timezone", "topology", "locale", "registry"} {
+		t.Run(keep, func(t *testing.T) {
+			w := newWorld(t)
+			built, err := w.front.Build(context.Background(), wine.Build{Name: "wincompat-keep-" + keep, Keep: []string{keep}}, func(s string) { t.Log(s) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.image = guest.Image{Dir: built.Dir, Key: built.Manifest.Key}
+			i := w.must(lean, "kept")
+			w.each(only(lean), func(s sample, n int) error { return w.check("lean, "+keep+" kept", i, s, n) }, 4)
+		})
 	}
-	w.image = guest.Image{Dir: built.Dir, Key: built.Manifest.Key}
-	i := w.must(lean, "kept")
-	w.each(only(lean), func(s sample, n int) error { return w.check("lean, all kept", i, s, n) }, 4)
 }
 
 // TestZones compares what programs take for the time zone in a lean and in a full boot, for zones of which nothing can be
