@@ -116,7 +116,7 @@ func (a *app) keep(ctx context.Context, c agent.Config, contain, guestName strin
 	}
 	k := agent.Keeper{
 		Exe: exe, Args: args, Env: a.environ, Root: root,
-		Contain: agent.Contain(contain), UserNamespace: guestName == "wine", Warned: c.Warned, Log: c.Log,
+		Contain: agent.Contain(contain), UserNamespace: guestName == "wine" || guestName == "vm", Warned: c.Warned, Log: c.Log,
 		Stage: &agent.Staging{RunDir: c.RunDir, Generation: c.Generation, Reduce: c.Reduce, Getenv: a.getenv, Log: c.Log},
 		Bury: func(token string) error {
 			r, err := rundir.Open(c.RunDir)

@@ -15,6 +15,7 @@ import (
 	"muster/internal/config"
 	"muster/internal/guest"
 	"muster/internal/guest/native"
+	"muster/internal/guest/vm"
 	"muster/internal/guest/wine"
 	"muster/internal/image"
 	"muster/internal/job"
@@ -140,7 +141,7 @@ func (a *app) fronts() ([]guest.Front, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []guest.Front{wine.NewFront(table, store, a.getenv), native.Front{}}, nil
+	return []guest.Front{wine.NewFront(table, store, a.getenv), vm.NewFront(store), native.Front{}}, nil
 }
 
 // guestOf makes the node half of a guest.
@@ -150,6 +151,8 @@ func guestOf(name string, table *proc.Table) (guest.Guest, error) {
 		return native.New(table), nil
 	case "wine":
 		return wine.New(table), nil
+	case "vm":
+		return vm.New(table), nil
 	}
 	return nil, job.BadInputf("there is no guest %q", name)
 }

@@ -22,14 +22,18 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check [PROGRAM]",
 		Short: "Say whether a program can run here, before anything is started",
 		Long: `Examines a program: what it is, which DLLs it needs and whether they are there, and how much of Windows has to be started for
-it. map does the same first. Without a program it says which guests can run here. The exit code is 0 when it can run, 2 when it
+it. map does the same first. Without a program it says which guests can run here; with --guest vm, how: the QEMU, what it runs
+guests with, and the images. The exit code is 0 when it can run, 2 when it
 cannot, 3 when this machine lacks something.`,
-		Example: "  muster check sim.exe\n  muster check --image office sim.exe --json\n  muster check",
+		Example: "  muster check sim.exe\n  muster check --image office sim.exe --json\n  muster check\n  muster check --guest vm",
 		Args:    argsBetween(0, 1, "one program"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fronts, err := a.fronts()
 			if err != nil {
 				return err
+			}
+			if len(args) == 0 && a.cfg.Text("guest") == "vm" {
+				return a.checkVM(cmd.Context(), asJSON)
 			}
 			if len(args) == 0 {
 				return a.checkGuests(cmd.Context(), fronts, asJSON)
@@ -98,7 +102,7 @@ func (a *app) checkProgram(ctx context.Context, fronts []guest.Front, program st
 func (a *app) guestRequest(program string) guest.Request {
 	r := guest.Request{
 		Program: program, Dirs: []string{filepath.Dir(program)},
-		Image: a.cfg.Text("image"), Boot: a.cfg.Text("boot"), Wine: a.cfg.Text("wine"),
+		Image: a.cfg.Text("image"), Boot: a.cfg.Text("boot"), Wine: a.cfg.Text("wine"), Mem: a.cfg.Memory("mem"),
 	}
 	return r
 }
@@ -133,7 +137,7 @@ type guestJSON struct {
 // checkGuests says which guests can run on this machine.
 func (a *app) checkGuests(ctx context.Context, fronts []guest.Front, asJSON bool) error {
 	var all []guestJSON
-	var lacking error
+	var lacking, err error
 	for _, f := range fronts {
 		g := guestJSON{Guest: f.Name(), OK: true, What: "programs of this system"}
 		if w, ok := f.(*wine.Front); ok {
@@ -149,6 +153,11 @@ func (a *app) checkGuests(ctx context.Context, fronts []guest.Front, asJSON bool
 				if found.Wine32 {
 					g.What = found.Version + ", 64-bit and 32-bit programs"
 				}
+			}
+		}
+		if f.Name() == "vm" {
+			if g, err = a.checkEmulator(ctx); err != nil {
+				return err
 			}
 		}
 		all = append(all, g)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"muster/internal/guest"
+	"muster/internal/guest/vm"
 	"muster/internal/guest/wine"
 	"muster/internal/job"
 	"muster/internal/node"
@@ -25,16 +26,17 @@ import (
 
 // execCommand runs one program in an instance of its own.
 func (a *app) execCommand() *cobra.Command {
-	var drive []string
+	var drive, mounts []string
 	cmd := &cobra.Command{
 		Use:   "exec [flags] PROGRAM [ARGS…]",
 		Short: "Run one program in an instance, with this terminal's streams",
 		Long: `Opens an instance here, runs the program in it with the streams of this command, and closes the instance. The program sees the
-present folder as its own (W: under Wine), and its arguments as they are written. The exit code is the program's own; 128 and
+present folder as its own (W: under Wine), and its arguments as they are written. A VM has a copy of it, to read; what the program
+writes there goes with the VM. The exit code is the program's own; 128 and
 the signal's number when one ended it; 126 when it could not be started.
 
 Inside a script that a run started with --guest wine, it starts the program in the script's own instance instead.`,
-		Example: "  muster exec sim.exe /help\n  muster exec --boot full setup.exe /S",
+		Example: "  muster exec sim.exe /help\n  muster exec --boot full setup.exe /S\n  muster exec --guest vm --image deb uname -a",
 		Args:    argsBetween(1, 0, "a program"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -43,23 +45,24 @@ Inside a script that a run started with --guest wine, it starts the program in t
 			if err != nil {
 				return err
 			}
-			return a.exec(ctx, args[0], args[1:], extra)
+			return a.exec(ctx, args[0], args[1:], extra, mounts)
 		},
 	}
 	f := cmd.Flags()
 	// What follows the program is the program's.
 	f.SetInterspersed(false)
-	for _, name := range []string{"guest", "image", "wine", "boot", "progress"} {
+	for _, name := range []string{"guest", "image", "wine", "boot", "mem", "net", "progress"} {
 		setting(f, name)
 	}
 	f.StringArrayVar(&drive, "drive", nil, "a further drive, LETTER=FOLDER (Wine)")
+	addMounts(f, &mounts)
 	return cmd
 }
 
 // exitCannotStart is exec's answer when the program could not be started at all.
 const exitCannotStart = 126
 
-func (a *app) exec(ctx context.Context, word string, args []string, extra map[string]string) error {
+func (a *app) exec(ctx context.Context, word string, args []string, extra map[string]string, mounts []string) error {
 	dir, err := os.Getwd()
 	if err != nil {
 		return fmt.Errorf("finding the present folder: %w", err)
@@ -84,6 +87,17 @@ func (a *app) exec(ctx context.Context, word string, args []string, extra map[st
 		return err
 	}
 	req := a.guestRequest(program)
+	env := slices.DeleteFunc(slices.Clone(a.environ), func(kv string) bool { return strings.HasPrefix(kv, "MUSTER_") })
+	folders := guest.Folders{Work: dir, Program: filepath.Dir(program)}
+	if req.Options, err = a.vmOptions(front.Name() == "vm", mounts, dir); err != nil {
+		return err
+	}
+	if front.Name() == "vm" {
+		env, folders.Work = nil, ""
+		if req.Options[vm.OptMounts], err = vm.Present(req.Options[vm.OptMounts], dir); err != nil {
+			return err
+		}
+	}
 	v, err := front.Check(ctx, req)
 	if err != nil {
 		return err
@@ -104,11 +118,10 @@ func (a *app) exec(ctx context.Context, word string, args []string, extra map[st
 	}
 	n := guest.Node{Image: img.Dir, ImageKey: img.Key, Boot: v.Boot, Options: img.Options}
 	var exit job.Exit
-	err = a.withInstance(ctx, front.Name(), n, guest.Folders{Work: dir, Program: filepath.Dir(program)}, extra, func(inst guest.Instance, s *scratch.Folder) error {
+	err = a.withInstance(ctx, front.Name(), n, folders, extra, func(inst guest.Instance, s *scratch.Folder) error {
 		p, err := inst.Start(ctx, guest.Command{
 			Program: program, Args: args, Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-			Env: append(slices.DeleteFunc(slices.Clone(a.environ), func(kv string) bool { return strings.HasPrefix(kv, "MUSTER_") }),
-				guest.EnvTask+"=exec@"+s.Token),
+			Env: append(env, guest.EnvTask+"=exec@"+s.Token),
 		})
 		if err != nil {
 			a.print().Problem(err)
@@ -174,7 +187,8 @@ func (a *app) withInstance(ctx context.Context, name string, n guest.Node, folde
 	if err != nil {
 		return err
 	}
-	n.Scratch = s.Dir
+	n.Scratch, n.Keep = s.Dir, filepath.Dir(s.Dir)
+	n.Tell = func(line string) { a.print().Err.Printf("note: %s\n", human.Escape(line)) }
 	if err := g.Prepare(ctx, n); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"muster/internal/guest/vm"
 	"muster/internal/job"
 	"muster/internal/run"
 )
@@ -73,7 +74,7 @@ from then on each node goes by itself, since one needs more waves than another a
 	f.addProgram(fl, "here; private under Wine and with --ready file:NAME")
 	f.addOutcome(fl)
 	for _, name := range []string{
-		"engine", "nodes", "guest", "image", "wine", "boot", "isolation", "mem", "timeout", "time", "max-fails",
+		"engine", "nodes", "guest", "image", "wine", "boot", "net", "isolation", "mem", "timeout", "time", "max-fails",
 		"fail-on", "env", "max-log", "keep", "contain", "progress", "partition", "account", "qos", "constraint", "reservation",
 		"cpu-type", "gpus", "exclusive", "nice", "priority", "warn", "requeue", "stage", "stage-limit", "timing",
 	} {
@@ -112,11 +113,14 @@ func (a *app) launchRequest(cmd *cobra.Command, f launchFlags, command []string)
 			return r, job.BadInputf("--floor: %w", err)
 		}
 	}
+	if r.GuestOpts[vm.OptNet] == vm.NetSlot {
+		return r, job.BadInputf("--net slot is for muster map: the programs of a launch have no lanes")
+	}
 	if l.Restart < 0 || l.InFlight < 0 {
 		return r, job.BadInputf("--restart and --in-flight are numbers from 0")
 	}
-	if v, _ := a.cfg.Value("isolation"); v.Source.Kind == "default" {
-		r.Isolation = job.IsolateNode
+	if v, _ := a.cfg.Value("isolation"); v.Source.Kind == "default" && r.Guest != "vm" {
+		r.Isolation = job.IsolateNode // whoever wants many VMs wants one for each program
 	}
 	r.Launch = l
 	return r, nil

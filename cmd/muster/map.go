@@ -91,7 +91,7 @@ this host is needed once it is submitted. Inside an allocation (salloc, qrsh, a 
 	fl.BoolVar(&f.held, "hold", false, "submit, and start nothing before muster release")
 	f.addOutcome(fl)
 	for _, name := range []string{
-		"engine", "nodes", "guest", "image", "wine", "boot", "isolation", "lanes", "mem", "timeout", "time", "retries", "max-fails",
+		"engine", "nodes", "guest", "image", "wine", "boot", "net", "isolation", "lanes", "per-lane", "mem", "timeout", "time", "retries", "max-fails",
 		"fail-on", "existing", "env", "max-log", "keep", "contain", "progress", "partition", "account", "qos", "constraint", "reservation",
 		"cpu-type", "gpus", "exclusive", "nice", "priority", "warn", "time-request", "requeue", "stage", "stage-limit", "timing",
 	} {
@@ -160,6 +160,7 @@ func (a *app) mapRequest(f mapFlags, command []string) (r run.Request, err error
 		return r, err
 	}
 	r.Mapper, r.NData, r.Lanes, r.Retries = f.mapper, f.ndata, c.Count("lanes"), c.Count("retries")
+	r.PerLane = c.Count("per-lane")
 	r.Stdin, r.Stdout, r.Collect, r.TempDir = f.stdin, f.stdout, f.collect, f.tempdir
 	r.Reducer, r.RedOut, r.ReduceAny, r.TaskTime = f.reducer, f.redout, f.changeDepMode, c.Duration("time-request")
 	r.Inputs = inputs.Options{

@@ -14,7 +14,7 @@ import (
 type runFlags struct {
 	np                                 string
 	slots, slotsType                   int
-	options, drives                    []string
+	options, drives, mounts            []string
 	programDir, workdir                string
 	force, detach, dryRun, json, quiet bool
 	fresh                              bool
@@ -37,6 +37,7 @@ func (f *runFlags) addOptions(fl *pflag.FlagSet) {
 
 func (f *runFlags) addProgram(fl *pflag.FlagSet, workdir string) {
 	fl.StringArrayVar(&f.drives, "drive", nil, "a further drive, LETTER=FOLDER (Wine)")
+	addMounts(fl, &f.mounts)
 	text(fl, &f.programDir, "program-dir", "DIR", "", "folder that goes with the program (default: the program's own)")
 	text(fl, &f.workdir, "workdir", "DIR", "", "folder to run in: private, here, or a folder (default: "+workdir+")")
 	fl.BoolVar(&f.force, "force", false, "run the program although it is likely to fail")
@@ -85,6 +86,9 @@ func (a *app) request(f runFlags, command []string) (r run.Request, err error) {
 	}
 	if v, ok := c.Value("fail-on"); ok {
 		r.FailOn = v.Text
+	}
+	if err := a.vmRequest(&r, f.mounts, dir); err != nil {
+		return r, err
 	}
 	if f.np != "" {
 		if r.NP, err = job.ParseNP(f.np); err != nil {

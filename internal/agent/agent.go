@@ -80,6 +80,7 @@ type agent struct {
 	launching *launching // nil when the run is a map
 	timing    *timing
 	publish   *publishing
+	sayings   sayings
 	heart     *rundir.Heart
 	requests  *rundir.Requests
 	gone      time.Time // since when the run's folder is out of sight; zero: it is not
@@ -197,7 +198,7 @@ func work(ctx context.Context, c Config, table *proc.Table) (ending, error) {
 		c.Began = began
 	}
 	a.time = newWalltime(a.spec, c.Environ, c.Began)
-	a.node = guest.Node{Scratch: c.Scratch, Image: a.spec.Image, ImageKey: a.spec.ImageKey, Boot: a.spec.Boot, Options: a.spec.GuestOpts, Keep: filepath.Dir(c.Scratch)}
+	a.node = guest.Node{Scratch: c.Scratch, Image: a.spec.Image, ImageKey: a.spec.ImageKey, Boot: a.spec.Boot, Options: a.spec.GuestOpts, Keep: filepath.Dir(c.Scratch), Tell: a.said}
 	if err := a.makeFolders(); err != nil {
 		return endStopped, refused(ctx, c, err)
 	}
@@ -212,6 +213,7 @@ func work(ctx context.Context, c Config, table *proc.Table) (ending, error) {
 	}
 	a.timing = newTiming(a, a.own)
 	a.tell(a.staged)
+	a.passOn()
 	if unready == nil {
 		unready = a.takeStock(ctx)
 	}

@@ -142,12 +142,14 @@ func (s *shelf) open(ctx context.Context, name string, lane int, cpus []int) (*i
 		return nil, errors.Join(fmt.Errorf("%w: %w", guest.ErrBoot, err), inst.remove())
 	}
 	ev := &phases{a: a, id: inst.id, lane: lane, last: a.journal.Now()}
-	_, err := s.watched(inst, func() (guest.Instance, error) {
-		return a.guest.Open(ctx, guest.Place{
-			ID: inst.id, Dir: inst.dir, Temp: inst.temp, Node: a.node, Folders: a.folders, Drives: a.spec.Drives, CPUs: cpus, Events: ev,
-			Env: []string{inst.mark(a.token)}, Programs: s.programs(),
-		})
-	})
+	place := guest.Place{
+		ID: inst.id, Dir: inst.dir, Temp: inst.temp, Node: a.node, Folders: a.folders, Drives: a.spec.Drives, CPUs: cpus, Events: ev,
+		Env: []string{inst.mark(a.token)}, Programs: s.programs(),
+	}
+	if k := a.share.PerLane; k > 1 && lane >= 0 {
+		place.Group, place.Number, place.Members = fmt.Sprintf("lane%d", lane/k), lane%k, k
+	}
+	_, err := s.watched(inst, func() (guest.Instance, error) { return a.guest.Open(ctx, place) })
 	if err != nil {
 		if ctx.Err() == nil {
 			ev.failed(err)

@@ -97,6 +97,7 @@ type Node struct {
 	Boot     string            // the driver's word for how to boot
 	Options  map[string]string // the driver's own settings from Spec.GuestOpts
 	Keep     string            // node-local folder of the user's alone (0700), for what a driver makes here to use again in later runs; "": there is none
+	Tell     func(line string) // tells a person what a driver did for want of something better; may be nil, and called by several goroutines at once
 }
 
 // Folders are the host folders that an instance shows its programs.
@@ -118,6 +119,11 @@ type Place struct {
 	Env     []string          // environment that everything of the instance inherits, with the marks (see Mark)
 	CPUs    []int             // CPUs to run on; nil: all
 	Events  Events            // told of phases; may be nil
+
+	// Group names the instances that share a lane with this one, and Members says how many they are; Number, from 0, is its
+	// own among them. Other instances may have it at another time. "": it is alone.
+	Group           string
+	Number, Members int
 
 	// Programs is how many programs will be running in the instance at the same time, as
 	// well as the caller knows; 0: not known. A driver gets ready for so many in Open, so

@@ -1,0 +1,286 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"muster/internal/guest"
+	"muster/internal/guest/vm/machine"
+	"muster/internal/guest/vm/wire"
+	"muster/internal/job"
+	"muster/internal/proc"
+)
+
+// instance is a guest, alive: a machine, and a conversation with what runs in it.
+type instance struct {
+	node    *node
+	place   guest.Place
+	names   names
+	machine *machine.Machine
+	host    *wire.Host
+	carrier *carrier
+	port    *port       // on a segment; nil: there is none
+	phases  []job.Phase // that were told of; Open's alone
+
+	life     context.Context // ends with Close: of what is being carried
+	end      context.CancelFunc
+	watchers sync.WaitGroup // of programs
+
+	starts sync.RWMutex // held for reading while a program is being started, for writing by Close
+
+	mu      sync.Mutex
+	closed  bool
+	stopped bool // by Control
+	number  int  // of programs with folders of their own
+}
+
+// Path implements guest.Instance.
+func (i *instance) Path(host string) (string, error) { return i.names.path(host) }
+
+// Owns implements guest.Instance: of a guest's processes the host sees none, so what has its mark is the machine's.
+func (i *instance) Owns(_ int, env []string) bool {
+	return slices.Contains(env, guest.Mark(i.place.Env))
+}
+
+// Alive implements guest.Instance.
+func (i *instance) Alive() bool {
+	i.mu.Lock()
+	closed := i.closed
+	i.mu.Unlock()
+	select {
+	case <-i.host.Done():
+		return false
+	case <-i.machine.Done():
+		return false
+	default:
+		return !closed
+	}
+}
+
+// Start implements guest.Instance.
+func (i *instance) Start(ctx context.Context, c guest.Command) (guest.Process, error) {
+	i.starts.RLock()
+	defer i.starts.RUnlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !i.Alive() {
+		return nil, guest.ErrDead
+	}
+	p, err := i.start(ctx, c)
+	if err != nil && ctx.Err() == nil && (errors.Is(err, wire.ErrGone) || !i.Alive()) {
+		return nil, fmt.Errorf("%w: %s", guest.ErrDead, i.died())
+	}
+	return p, err
+}
+
+func (i *instance) start(ctx context.Context, c guest.Command) (_ guest.Process, err error) {
+	in, carried, err := i.composed(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{inst: i, carried: carried, done: make(chan struct{})}
+	var streams wire.Streams
+	streams, p.streams, err = own(c)
+	defer func() {
+		if err != nil {
+			for _, f := range p.streams {
+				f.Close()
+			}
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	if err := i.carrier.in(ctx, carried); err != nil {
+		return nil, err
+	}
+	if p.program, err = i.host.Start(ctx, in, streams, nil); err != nil {
+		return nil, errors.Join(err, i.carrier.leave(i.life, carried))
+	}
+	i.watchers.Go(func() { p.watch(c.Ended) })
+	return p, nil
+}
+
+// composed says a command in the guest's words, and what is to be carried for it.
+func (i *instance) composed(c guest.Command) (in wire.Command, carried []folder, err error) {
+	if in.Path, err = i.names.path(c.Program); err != nil {
+		return in, nil, fmt.Errorf("starting %s: %w", c.Program, err)
+	}
+	in.Args, in.Dir = c.Args, "/"
+	if c.Dir != "" {
+		if in.Dir, err = i.names.path(c.Dir); err != nil {
+			return in, nil, fmt.Errorf("the working folder of %s: %w", c.Program, err)
+		}
+	}
+	if carried, err = i.names.plan(c); err != nil {
+		return in, nil, err
+	}
+	temp := tempDir
+	if c.Private {
+		i.mu.Lock()
+		i.number++
+		temp = path.Join(ownDir, strconv.Itoa(i.number))
+		i.mu.Unlock()
+		carried = append(carried, folder{host: i.empty(), guest: temp})
+	}
+	in.Env = environ(c.Env, temp)
+	return in, carried, nil
+}
+
+// empty is an empty folder of the host's.
+func (i *instance) empty() string { return filepath.Join(i.place.Dir, "empty") }
+
+// environ is a program's environment: its own, but for what only the guest can know.
+func environ(program []string, temp string) []string {
+	env := []string{"TMPDIR=" + temp, "HOME=" + homeDir}
+	if temp != tempDir {
+		env[1] = "HOME=" + temp
+	}
+	path := false
+	for _, kv := range program {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "TMPDIR", "HOME", "TMP", "TEMP", guest.EnvInstance:
+			continue
+		case "PATH":
+			path = true
+		}
+		env = append(env, kv)
+	}
+	if !path {
+		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	}
+	return env
+}
+
+// Control implements guest.Instance. The guest's clocks stand still meanwhile, and the machine as a process, too:
+// whoever looks at the host sees that it is stopped.
+func (i *instance) Control(ctx context.Context, op job.Op) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case op != job.OpSuspend && op != job.OpContinue:
+		return fmt.Errorf("a VM cannot %s", op)
+	case i.closed || i.stopped == (op == job.OpSuspend):
+		return nil
+	case op == job.OpSuspend:
+		if err := i.machine.Suspend(ctx); err != nil {
+			return i.unlessDead(err)
+		}
+		i.stopped = true
+		return i.process().Signal(syscall.SIGSTOP)
+	}
+	i.stopped = false
+	if err := i.process().Signal(syscall.SIGCONT); err != nil {
+		return err
+	}
+	return i.unlessDead(i.machine.Continue(ctx))
+}
+
+// process is the machine as a process of the host.
+func (i *instance) process() proc.Family { return i.node.guest.table.Family(guest.Mark(i.place.Env)) }
+
+// unlessDead is err, but not when the machine has ended: then there is nothing to stop.
+func (i *instance) unlessDead(err error) error {
+	select {
+	case <-i.machine.Done():
+		return nil
+	default:
+		return err
+	}
+}
+
+// How long a guest may take to power itself down, and what is left of that when nobody wants to wait.
+const (
+	powerGrace = 5 * time.Second
+	shortGrace = time.Second
+)
+
+// Close implements guest.Instance.
+func (i *instance) Close(ctx context.Context) error {
+	i.mu.Lock()
+	was, stopped := i.closed, i.stopped
+	i.closed = true
+	i.mu.Unlock()
+	i.starts.Lock() // nobody starts anything any more
+	defer i.starts.Unlock()
+	if !was && !stopped {
+		i.powerOff(ctx)
+	}
+	i.end()
+	err := i.machine.Close()
+	i.host.Close()
+	i.watchers.Wait()
+	return errors.Join(err, i.offline(), guest.EmptyDir(i.place.Dir), guest.EmptyDir(i.place.Temp))
+}
+
+// powerOff asks the guest to end, and waits for it as long as the grace is.
+func (i *instance) powerOff(ctx context.Context) {
+	grace := powerGrace
+	if ctx.Err() != nil {
+		grace = shortGrace
+	}
+	limit, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer done()
+	if i.host.PowerOff(limit) != nil {
+		return
+	}
+	select {
+	case <-i.machine.Done():
+	case <-limit.Done():
+	}
+}
+
+// died says how the guest came to its end, in one line.
+func (i *instance) died() string {
+	i.mu.Lock()
+	closed := i.closed
+	i.mu.Unlock()
+	if closed {
+		return "the guest was closed"
+	}
+	return "the guest has ended: " + oneLine(i.why())
+}
+
+// why is why the machine has ended, or else why the guest is not heard any more.
+func (i *instance) why() error {
+	// The stream ends a moment before the process.
+	limit, done := context.WithTimeout(context.Background(), goneGrace)
+	defer done()
+	if end, err := i.machine.Wait(limit); err == nil {
+		return errors.New(end.String())
+	}
+	return i.host.Err()
+}
+
+// goneGrace is how long a machine whose stream has ended is given to end.
+const goneGrace = 2 * time.Second
+
+func oneLine(err error) string {
+	if err == nil {
+		return "nobody knows why"
+	}
+	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+}
+
+// told tells that a phase has ended, once: a clone may take a second try.
+func (i *instance) told(phase job.Phase) {
+	if i.place.Events != nil && !slices.Contains(i.phases, phase) {
+		i.phases = append(i.phases, phase)
+		i.place.Events.Phase(phase)
+	}
+}
+
+// makeEmpty makes the empty folder.
+func (i *instance) makeEmpty() error { return os.Mkdir(i.empty(), 0o700) }
