@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"muster/internal/guest/vm/wire"
 )
 
 // Disks by their serial numbers, which the machine gives them, or by their order.
@@ -52,13 +54,6 @@ func boot() error {
 			return err
 		}
 	}
-	// Not in memory, of which a guest has little.
-	if err := os.MkdirAll("/tmp", 0o777); err != nil {
-		return err
-	}
-	if err := os.Chmod("/tmp", 0o777|os.ModeSticky); err != nil {
-		return err
-	}
 	return linkUp("lo")
 }
 
@@ -96,7 +91,7 @@ func mountRoot() error {
 	if err := mountScratch(scratch); err != nil {
 		return err
 	}
-	for _, dir := range []string{scratch + "/upper", scratch + "/work"} {
+	for _, dir := range []string{scratch + "/upper", scratch + "/work", scratch + "/tmp", scratch + "/muster"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -110,8 +105,19 @@ func mountRoot() error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{"/proc", "/sys", "/dev"} {
-		if err := (mount{dir, root + dir, "", unix.MS_MOVE, ""}).do(); err != nil {
+	if err := os.Chmod(scratch+"/tmp", 0o777|os.ModeSticky); err != nil {
+		return err
+	}
+	for _, m := range []mount{
+		{"/proc", root + "/proc", "", unix.MS_MOVE, ""},
+		{"/sys", root + "/sys", "", unix.MS_MOVE, ""},
+		{"/dev", root + "/dev", "", unix.MS_MOVE, ""},
+		// What programs write goes to the scratch disk itself: not to memory, of which a guest has little, and not
+		// through the layers, which make each file dearer.
+		{scratch + "/tmp", root + "/tmp", "", unix.MS_BIND, ""},
+		{scratch + "/muster", root + wire.Scratch, "", unix.MS_BIND, ""},
+	} {
+		if err := m.do(); err != nil {
 			return err
 		}
 	}

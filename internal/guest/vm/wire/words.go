@@ -20,6 +20,9 @@ const Version = 1
 // PortName is the name of the virtio-serial port that the guest listens on.
 const PortName = "muster"
 
+// Scratch is the guest's folder on the disk that is thrown away with it; there, a new file costs least.
+const Scratch = "/muster"
+
 // What is said. A conversation has an id, a multiple of Stride, chosen by the host; its channels have
 // the ids that follow.
 const (

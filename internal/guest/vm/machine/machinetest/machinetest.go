@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -33,8 +34,8 @@ func NeedKernel(t testing.TB) string {
 
 // modules are what the kernel needs to find its disks and the port, in the order in which they load.
 var modules = []string{
-	"virtio/virtio", "virtio/virtio_ring", "virtio/virtio_mmio", "virtio/virtio_pci_legacy_dev", "virtio/virtio_pci_modern_dev", "virtio/virtio_pci",
-	"char/virtio_console", "block/virtio_blk", "char/hw_random/virtio-rng",
+	"drivers/virtio/virtio", "drivers/virtio/virtio_ring", "drivers/virtio/virtio_mmio", "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci",
+	"drivers/char/virtio_console", "drivers/block/virtio_blk", "drivers/char/hw_random/virtio-rng",
 }
 
 // Initrd makes the initramfs, a new one in a folder of the test's, and returns its file. Building the program in
@@ -65,11 +66,30 @@ func build(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return pack(text, modules)
+}
+
+// InitrdOf makes an initramfs of that program, with the modules of Initrd and more of them (below the kernel's folder of modules,
+// without .ko), and returns its file.
+func InitrdOf(t testing.TB, init []byte, more ...string) string {
+	t.Helper()
+	archive, err := pack(init, slices.Concat(modules, more))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "initrd")
+	if err := os.WriteFile(name, archive, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func pack(init []byte, modules []string) ([]byte, error) {
 	a := &archive{}
-	a.add("init", 0o100755, text)
+	a.add("init", 0o100755, init)
 	var list bytes.Buffer
 	for _, m := range modules {
-		found, err := filepath.Glob(folder + "/lib/modules/*/kernel/drivers/" + m + ".ko")
+		found, err := filepath.Glob(folder + "/lib/modules/*/kernel/" + m + ".ko")
 		if err != nil || len(found) == 0 {
 			return nil, fmt.Errorf("the kernel has no module %s below %s (%v)", m, folder, err)
 		}

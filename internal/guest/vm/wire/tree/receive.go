@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -174,12 +174,9 @@ func (rc *receiver) leave() error {
 	}
 	f := rc.here()
 	rc.folders = rc.folders[:len(rc.folders)-1]
-	err := unix.Fchmod(int(f.file.Fd()), f.meta.mode)
+	err := settle(int(f.file.Fd()), f.meta)
 	if e := f.file.Close(); err == nil {
 		err = e
-	}
-	if err == nil {
-		err = rc.date(path.Base(f.name), f.meta)
 	}
 	if err != nil {
 		return &os.PathError{Op: "close", Path: f.name, Err: err}
@@ -187,10 +184,21 @@ func (rc *receiver) leave() error {
 	return nil
 }
 
-// date sets the time of what was just made.
-func (rc *receiver) date(name string, m meta) error {
-	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: m.sec, Nsec: int64(m.nsec)}}
-	return unix.UtimesNanoAt(rc.at(), name, times, unix.AT_SYMLINK_NOFOLLOW)
+// settle sets permissions and time of what is open.
+func settle(fd int, m meta) error {
+	if err := unix.Fchmod(fd, m.mode); err != nil {
+		return err
+	}
+	times := m.times()
+	// Without a name it is the file itself: futimens(3).
+	if _, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&times)), 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func (m meta) times() [2]unix.Timespec {
+	return [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: m.sec, Nsec: int64(m.nsec)}}
 }
 
 func (rc *receiver) nameMeta() (string, meta, error) {
@@ -262,7 +270,8 @@ func (rc *receiver) symlink() error {
 	if err := rc.anew("symlink", name, func() error { return unix.Symlinkat(target, rc.at(), name) }); err != nil {
 		return err
 	}
-	if err := rc.date(name, m); err != nil {
+	times := m.times()
+	if err := unix.UtimesNanoAt(rc.at(), name, times[:], unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return rc.trouble("set the time of", name, err)
 	}
 	rc.count.Links++
@@ -329,13 +338,10 @@ func (rc *receiver) file() error {
 	f := os.NewFile(uintptr(fd), rc.here().name+"/"+name)
 	err = rc.fill(f)
 	if err == nil {
-		err = unix.Fchmod(fd, m.mode)
+		err = settle(fd, m)
 	}
 	if e := f.Close(); err == nil {
 		err = e
-	}
-	if err == nil {
-		err = rc.date(name, m)
 	}
 	if err != nil {
 		_ = unix.Unlinkat(rc.at(), name, 0)
