@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,18 +37,20 @@ type bootstrap struct {
 	include []string
 	suite   string
 	sources []string // lines of sources.list, or the address of a mirror; none: Debian's own
-	hooks   []string // shell scripts, run when everything is installed; $1 is the new system
+	hooks   []string // shell scripts, run when everything is unpacked; $1 is the new system
 	target  string   // archive to write
 }
 
 // args is the command line, without the program's name.
 func (b bootstrap) args() []string {
 	args := []string{"--mode=" + b.mode, "--variant=" + b.variant, "--format=tar"}
-	if b.variant != "extract" {
+	if b.variant == "essential" {
 		// Documentation and translations: nobody reads in there.
 		for _, dir := range []string{"doc", "man", "info", "locale"} {
 			args = append(args, "--dpkgopt=path-exclude=/usr/share/"+dir+"/*")
 		}
+	}
+	if b.variant != "extract" {
 		// Where the suite wants /bin to be a link, and lacks a package that makes it one.
 		args = append(args, "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr")
 	}
@@ -55,7 +58,7 @@ func (b bootstrap) args() []string {
 		args = append(args, "--include="+strings.Join(b.include, ","))
 	}
 	for _, h := range b.hooks {
-		args = append(args, "--customize-hook="+h)
+		args = append(args, "--extract-hook="+h)
 	}
 	return append(append(args, b.suite, b.target), b.sources...)
 }
@@ -74,10 +77,22 @@ apt-get -q download "$package"
 dpkg-deb -x "$package"_*.deb .
 rm -- "$package"_*.deb`
 
+// apart gives what follows it mounts and processes of its own. As root, mmdebstrap mounts /proc, /sys and devices in
+// the new system, in a folder of ours: nobody who removes that folder may ever meet them, and killed, nothing of it
+// may be left.
+var apart = []string{"--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"}
+
 // mode chooses how mmdebstrap is to run here, as this user.
-func (b *Builder) mode() (string, error) {
+func (b *Builder) mode(ctx context.Context) (string, error) {
 	if os.Geteuid() == 0 {
-		return modeRoot, nil
+		unshare, err := b.tool("unshare", "util-linux")
+		if err == nil {
+			_, err = b.run(ctx, "", unshare, append(slices.Clone(apart), "/bin/true")...)
+		}
+		if err == nil || ctx.Err() != nil {
+			return modeRoot, ctx.Err()
+		}
+		// Root of a container that may not mount: as an ordinary user.
 	}
 	u, err := user.Current()
 	if err != nil {
@@ -93,7 +108,7 @@ func (b *Builder) mode() (string, error) {
 	if err1 == nil && err2 == nil {
 		return modeFakechroot, nil
 	}
-	return "", fmt.Errorf("%w: an ordinary user's system is built with fakechroot and fakeroot, or in a user namespace: install Debian's packages fakechroot and fakeroot, or uidmap with a line for you in /etc/subuid",
+	return "", fmt.Errorf("%w: without root, a system is built with fakechroot and fakeroot, or in a user namespace: install Debian's packages fakechroot and fakeroot, or uidmap with a line for you in /etc/subuid",
 		guest.ErrLacking)
 }
 
@@ -138,11 +153,18 @@ func (b *Builder) bootstrap(ctx context.Context, what bootstrap) (*os.File, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootstrapLimit)
 	defer cancel()
-	tmp := filepath.Dir(what.target)
-	if what.mode == modeUnshare {
+	tmp, command := filepath.Dir(what.target), append([]string{path}, what.args()...)
+	switch what.mode {
+	case modeUnshare:
 		tmp = "" // the users of the namespace cannot look into a folder that is this user's alone
+	case modeRoot:
+		unshare, err := b.tool("unshare", "util-linux")
+		if err != nil {
+			return nil, err
+		}
+		command = append(append([]string{unshare}, apart...), command...)
 	}
-	if _, err := b.run(ctx, tmp, path, what.args()...); err != nil {
+	if _, err := b.run(ctx, tmp, command[0], command[1:]...); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("it took more than %s", bootstrapLimit)
 		}
@@ -186,7 +208,8 @@ func (b *Builder) run(ctx context.Context, tmp, path string, args ...string) (st
 	}
 	exit, err := child.Wait(ctx)
 	if err != nil {
-		// mmdebstrap removes what it has made when it is asked to end; killed, it could not.
+		// mmdebstrap removes what it has made when it is asked to end; killed, it could not. (Apart, it is killed
+		// at once, and leaves files in our folder only.)
 		child.Signal(syscall.SIGTERM)
 		select {
 		case <-child.Done():

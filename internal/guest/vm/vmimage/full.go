@@ -25,7 +25,7 @@ var fullPackages = []string{kernelPackage, "dbus"}
 func (m *maker) full(ctx context.Context) error {
 	m.meta.Kind, m.meta.Machine, m.meta.Cmdline = Full, Q35, fullCmdline
 	m.meta.From.Source = FromDebian + "/" + m.build.Suite
-	mode, err := m.mode()
+	mode, err := m.mode(ctx)
 	if err != nil {
 		return err
 	}

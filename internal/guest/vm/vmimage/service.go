@@ -9,10 +9,9 @@ const (
 )
 
 // service starts muster-init as systems start a service: when what services need is there, without waiting for
-// other services. It opens the port by itself. Its programs have control groups that it makes itself.
+// other services. It waits for its port by itself. Its programs have control groups that it makes itself.
 const service = `[Unit]
 Description=Programs that muster starts
-ConditionPathExists=/dev/virtio-ports/muster
 
 [Service]
 ExecStart=/` + initPath + `
