@@ -25,7 +25,8 @@ race_packages=(internal/proc internal/rundir internal/agent internal/run interna
 # Packages whose tests run once more as an ordinary user.
 user_packages=(internal/agent internal/crashtest internal/guest/wine internal/guest/wine/wincompat internal/guest/vm/machine cmd/muster internal/guest/native internal/proc internal/engine/local internal/image)
 # Packages whose tests need a real cluster, and run as an ordinary user only: a driver's
-# beside the other's, and those that break both clusters after them.
+# beside the other's, and those that break both clusters after them. They wait most of
+# the time, so all others run meanwhile.
 driver_packages=(internal/engine/slurm internal/engine/gridengine)
 cluster_packages=(internal/clustertest)
 
@@ -111,8 +112,15 @@ start_clusters() {
 	for pid in $(jobs -p); do wait "$pid" || bad=1; done
 	[ -n "$bad" ] || touch "$out/cluster-both"
 }
-# check_drivers: what became of the drivers' tests.
-check_drivers() { cat "$out/drivers.txt" && [ -e "$out/drivers-well" ]; }
+# on_clusters: the tests that need clusters, for the background.
+on_clusters() {
+	local MUSTER_TEST_ENV="$clusters/slurm/env $clusters/gridengine/env"
+	export MUSTER_TEST_ENV
+	if MUSTER_TEST_TOGETHER=1 scripts/asuser.sh "$out/drivers.json" "${drivers[@]}" >"$out/drivers.txt" 2>&1; then touch "$out/drivers-well"; fi
+	if scripts/asuser.sh "$out/clusters.json" "${cluster_tests[@]}" >"$out/clusters.txt" 2>&1; then touch "$out/clusters-well"; fi
+}
+# check_on NAME: what became of them.
+check_on() { cat "$out/$1.txt" && [ -e "$out/$1-well" ]; }
 check_clusters() { cat "$out"/cluster*.txt && [ -e "$out/cluster-both" ]; }
 stop_clusters() { [ -z "$clusters" ] || MUSTER_CLUSTERS=$clusters scripts/cluster.sh stop; }
 
@@ -145,27 +153,27 @@ all)
 
 	mapfile -t race < <(existing "${race_packages[@]}")
 	mapfile -t drivers < <(existing "${driver_packages[@]}")
-	mapfile -t on_clusters < <(existing "${cluster_packages[@]}")
-	mapfile -t plain < <("$go" list ./... | sed "s|^muster|.|" | grep -vxF "$(printf '%s\n' "${race[@]}" "${drivers[@]}" "${on_clusters[@]}")")
+	mapfile -t cluster_tests < <(existing "${cluster_packages[@]}")
+	mapfile -t plain < <("$go" list ./... | sed "s|^muster|.|" | grep -vxF "$(printf '%s\n' "${race[@]}" "${drivers[@]}" "${cluster_tests[@]}")")
+	start_clusters
+	step clusters check_clusters || true
+	if [ "$(id -u)" -eq 0 ]; then
+		say "tests on a real Slurm and a real Grid Engine, as an ordinary user, beside all that follow"
+		on_clusters &
+		beside=$!
+	fi
 	say "tests with the race detector"
 	tests "$out/race.json" -race -parallel 8 "${race[@]}"
 	say "tests"
 	tests "$out/main.json" "${plain[@]}"
-
-	start_clusters
-	step clusters check_clusters || true
 	if [ "$(id -u)" -eq 0 ]; then
-		export MUSTER_TEST_ENV="$clusters/slurm/env $clusters/gridengine/env"
-		say "tests as an ordinary user; the drivers of Slurm and Grid Engine beside them, who wait most of the time"
-		MUSTER_TEST_TOGETHER=1 scripts/asuser.sh "$out/drivers.json" "${drivers[@]}" >"$out/drivers.txt" 2>&1 &
-		beside=$!
+		say "tests as an ordinary user"
 		mapfile -t as_user < <(existing "${user_packages[@]}")
 		MUSTER_TEST_ENV='' step ordinary-user scripts/asuser.sh "$out/user.json" "${as_user[@]}" || true
-		if wait "$beside"; then touch "$out/drivers-well"; fi
+		wait "$beside" || true
 		beside=
-		step drivers-on-clusters check_drivers || true
-		say "tests on both clusters, as an ordinary user"
-		step end-to-end-on-clusters scripts/asuser.sh "$out/clusters.json" "${on_clusters[@]}" || true
+		step drivers-on-clusters check_on drivers || true
+		step end-to-end-on-clusters check_on clusters || true
 		cat "$out/drivers.json" "$out/clusters.json" >>"$out/user.json"
 		passes=(-ordinary user race="$out/race.json" main="$out/main.json" user="$out/user.json")
 	else
@@ -174,7 +182,7 @@ all)
 		(
 			for env in "$clusters"/*/env; do . "$env"; done
 			tests "$out/drivers.json" "${drivers[@]}"
-			tests "$out/clusters.json" "${on_clusters[@]}"
+			tests "$out/clusters.json" "${cluster_tests[@]}"
 		) || true
 		# The whole run was an ordinary user's; its passes are judged as one.
 		cat "$out"/{race,main,drivers,clusters}.json >"$out/all.json"
