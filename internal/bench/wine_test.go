@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // TestPlainWine launches with every baseline and the real Wine, and wants nothing
@@ -22,15 +23,7 @@ func TestPlainWine(t *testing.T) {
 			t.Skipf("%s is not here", path)
 		}
 	}
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := table.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	table := proctest.Table(t)
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "USER=" + os.Getenv("USER"), "LANG=C.UTF-8"}
 	probe, err := BuildProbe(t.Context(), table, env, exec.LookPath, "wine", t.TempDir())
 	if err != nil {

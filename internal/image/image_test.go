@@ -13,6 +13,7 @@ import (
 
 	"muster/internal/image"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 const key = "0123456789abcdef"
@@ -83,11 +84,7 @@ func TestMain(m *testing.M) {
 // children runs this test's own program n times at once.
 func children(t *testing.T, n int, env ...string) []proc.Output {
 	t.Helper()
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
+	table := proctest.Table(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // family starts two children with the mark, one of which leaves an orphan and one a tree, and a stranger.
@@ -53,7 +54,7 @@ func TestFamilyKill(t *testing.T) {
 		}, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			table := newTable(t)
+			table := proctest.Table(t)
 			one, _, stranger := family(t, table)
 			ctx, done := context.WithTimeout(context.Background(), limit)
 			defer done()
@@ -92,7 +93,7 @@ func children(t *testing.T, table *proc.Table) (pids []int) {
 }
 
 func TestFamilySignal(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	one, _, _ := family(t, table)
 	stopped := func() int {
 		all, err := table.Descendants()
@@ -116,7 +117,7 @@ func TestFamilySignal(t *testing.T) {
 
 // A family whose members come and go faster than they are listed is caught all the same.
 func TestFamilyKillForkers(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	for range 3 {
 		start(t, table, sh(`while :; do (setsid sleep 1000 &) ; sleep 0.002; done`, "MARK=bomb"))
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // withoutFirstThread ends this process's first thread, on which main begins. The Go runtime's own
@@ -20,7 +21,7 @@ func withoutFirstThread() {
 
 // A process whose first thread has ended is alive and is found by its mark, as a child and as an orphan.
 func TestFirstThreadEnded(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	cmd := proc.Cmd{Path: "/proc/self/exe", Args: []string{"test"}, Env: append(os.Environ(), "PROC_TEST_FIRST_THREAD=1", "MARK=first")}
 	start(t, table, cmd)
 	orphan := sh(`(setsid "$0" &)`, "PROC_TEST_FIRST_THREAD=1", "MARK=first")

@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 func TestGiveUp(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	cmd := sh("exec sleep 1000")
 	cmd.GiveUp = []int{unix.CAP_CHOWN, unix.CAP_FOWNER}
 	const bits = 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER
@@ -53,7 +54,7 @@ func TestGiveUp(t *testing.T) {
 
 // A failed start does not cost its thread, and a thread is used again.
 func TestGiveUpAgain(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	bad := proc.Cmd{Path: "/no/such/program", GiveUp: []int{unix.CAP_CHOWN}}
 	good := sh("exit 3")
 	good.GiveUp = bad.GiveUp

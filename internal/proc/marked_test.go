@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 func TestKillMarked(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	// One in the session, one that has left it, and one whose environment is gone.
 	marked := start(t, table, sh("sleep 1000 & setsid sleep 1000 & env -i sleep 1000 & wait", "MARK=a"))
 	spared := start(t, table, sh("exec sleep 1000", "MARK=b"))

@@ -19,6 +19,7 @@ import (
 
 	"muster/internal/job"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 const limit = 20 * time.Second
@@ -32,23 +33,6 @@ func TestMain(m *testing.M) {
 		withoutFirstThread()
 	}
 	goleak.VerifyTestMain(m)
-}
-
-func newTable(t testing.TB) *proc.Table {
-	t.Helper()
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if n, err := table.Kill(context.Background(), all); err != nil || n > 0 {
-			t.Errorf("%d processes were left, %v", n, err)
-		}
-		if err := table.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return table
 }
 
 func all(proc.Info) bool { return true }
@@ -87,7 +71,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestExits(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	for _, tc := range []struct {
 		script string
 		want   job.Exit
@@ -109,7 +93,7 @@ func TestExits(t *testing.T) {
 }
 
 func TestStartErrors(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	dir := t.TempDir()
 	script := filepath.Join(dir, "script")
 	if err := os.WriteFile(script, []byte("#!/no/such/interpreter\n"), 0o755); err != nil {
@@ -139,7 +123,7 @@ func TestStartErrors(t *testing.T) {
 // Every exit reaches its own waiter, however fast programs end and however many
 // are started side by side.
 func TestManyAtOnce(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
@@ -160,7 +144,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestWaitGivenUp(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	c := start(t, table, sh("exec sleep 1000"))
 	ctx, done := context.WithTimeout(context.Background(), time.Millisecond)
 	defer done()
@@ -180,7 +164,7 @@ func TestWaitGivenUp(t *testing.T) {
 
 // A daemon that keeps the streams open does not keep Run waiting.
 func TestRunWithDaemon(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	ctx, done := context.WithTimeout(context.Background(), limit)
 	defer done()
 	out, err := table.Run(ctx, sh("setsid sleep 1000 & echo out; echo err >&2; exit 3"))
@@ -193,7 +177,7 @@ func TestRunWithDaemon(t *testing.T) {
 }
 
 func TestRunCancelled(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	ctx, done := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer done()
 	if _, err := table.Run(ctx, sh("sleep 1000")); !errors.Is(err, context.DeadlineExceeded) {
@@ -207,7 +191,7 @@ func TestRunCancelled(t *testing.T) {
 
 // Strays are found by their mark whatever they did: own session, double fork.
 func TestStraysAndMarks(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	started := filepath.Join(t.TempDir(), "started")
 	c := start(t, table, sh(`(setsid sh -c 'sh -c ": > '$0'; exec sleep 1000" &' &)`, "MARK=a"))
 	_ = c
@@ -239,7 +223,7 @@ func TestStraysAndMarks(t *testing.T) {
 
 // A stray's marks are read even in the middle of an execve, when /proc shows none.
 func TestEnvWhileExecuting(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	c := start(t, table, sh(`(setsid sh -c 'while :; do exec sh -c "$0" "$0"; done' 'exec sh -c "$0" "$0"' >/dev/null 2>&1 &)`, "MARK=x"))
 	wait(t, c)
 	var stray proc.Info
@@ -266,7 +250,7 @@ func TestFixedLayout(t *testing.T) {
 	if !proc.CanFixLayout() {
 		t.Fatal("personality(2) is forbidden here")
 	}
-	table := newTable(t)
+	table := proctest.Table(t)
 	var wg sync.WaitGroup
 	for n := range 40 {
 		wg.Go(func() {
@@ -289,7 +273,7 @@ func TestFixedLayout(t *testing.T) {
 
 // A child that is being started is no stray, however busy the table is.
 func TestStartingIsNoStray(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 4 {
@@ -322,7 +306,7 @@ func TestStartingIsNoStray(t *testing.T) {
 
 // What forks faster than it is listed is caught all the same.
 func TestKillForkers(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	for range 3 {
 		start(t, table, sh(`while :; do (setsid sleep 1000 &) ; sleep 0.002; done`, "MARK=bomb"))
 	}
@@ -340,7 +324,7 @@ func TestKillForkers(t *testing.T) {
 }
 
 func TestSignalProcessSparesOthers(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	c := start(t, table, sh("exec sleep 1000"))
 	// As if the number had been given to a process that began at another time.
 	if err := proc.SignalProcess(proc.Info{PID: c.PID(), Started: 1}, syscall.SIGKILL); err != nil {
@@ -358,7 +342,7 @@ func TestSignalProcessSparesOthers(t *testing.T) {
 }
 
 func TestSuspendTree(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	c := start(t, table, sh("sleep 1000 & sleep 1000 & wait"))
 	below := func(want byte) bool {
 		tree, err := table.Descendants()
@@ -388,7 +372,7 @@ func TestSuspendTree(t *testing.T) {
 }
 
 func TestPinnedAndLimited(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	c := sh("taskset -cp $$ | sed 's/.*: //'; ulimit -n")
 	c.CPUs = []int{0}
 	c.Limits = []proc.Limit{{Resource: unix.RLIMIT_NOFILE, Value: 77}}
@@ -463,7 +447,7 @@ func killEverything(table *proc.Table) int {
 }
 
 func TestKillAllInANamespace(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -481,7 +465,7 @@ func TestKillAllInANamespace(t *testing.T) {
 
 // The death of PID 1, of whatever kind, ends everything in its namespace.
 func TestNamespaceEndsWithPID1(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	out, err := proc.Memfile("out")
 	if err != nil {
 		t.Fatal(err)
@@ -541,7 +525,7 @@ func TestDescriptorsStayHere(t *testing.T) {
 	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETFD, 0); err != nil {
 		t.Fatal(err)
 	}
-	table := newTable(t)
+	table := proctest.Table(t)
 	out, err := table.Run(context.Background(), sh("cd /proc/self/fd && echo *"))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // BenchmarkStart tells what a start costs this process, in processor time of its own,
@@ -25,7 +26,7 @@ func BenchmarkStart(b *testing.B) {
 		{"fewer-rights", proc.Cmd{FixedLayout: true, GiveUp: []int{unix.CAP_CHOWN, unix.CAP_FOWNER, unix.CAP_DAC_OVERRIDE}}},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
-			table := newTable(b)
+			table := proctest.Table(b)
 			c := tc.cmd
 			c.Path, c.Args, c.Env = "/bin/true", []string{"true"}, os.Environ()
 			var self, all time.Duration

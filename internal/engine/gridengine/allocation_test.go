@@ -15,6 +15,7 @@ import (
 	"muster/internal/engine/local"
 	"muster/internal/job"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // insideVariable holds, for the part of the tests that runs inside a parallel job, the
@@ -29,7 +30,7 @@ func TestConformanceInAllocation(t *testing.T) {
 		inAllocation(t, cluster, program)
 		return
 	}
-	table := newTable(t)
+	table := proctest.Table(t)
 	dir := cluster.Shared(t)
 	program := cluster.Install(t, "")
 	log := filepath.Join(dir, "log")
@@ -64,7 +65,7 @@ func TestConformanceInAllocation(t *testing.T) {
 }
 
 func inAllocation(t *testing.T, cluster enginetest.Cluster, program string) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	root := cluster.Shared(t)
 	if !InAllocation(os.Environ()) {
 		t.Error("a parallel job is taken for none")

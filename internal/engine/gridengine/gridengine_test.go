@@ -12,6 +12,7 @@ import (
 	"muster/internal/engine/enginetest"
 	"muster/internal/job"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 func testOptions(root, program string, table *proc.Table) Options {
@@ -25,31 +26,13 @@ func testOptions(root, program string, table *proc.Table) Options {
 	}
 }
 
-func newTable(t *testing.T) *proc.Table {
-	t.Helper()
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		left, err := table.Descendants()
-		if err != nil || len(left) > 0 {
-			t.Errorf("processes left: %v, %v", left, err)
-		}
-		if err := table.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return table
-}
-
 // TestConformance runs the suite on a real Grid Engine, as an ordinary user.
 func TestConformance(t *testing.T) {
 	cluster := enginetest.FindCluster(t, "MUSTER_TEST_GRIDENGINE")
 	if os.Getuid() == 0 {
 		t.Fatal("Grid Engine refuses root's jobs (min_uid): run this as an ordinary user")
 	}
-	table := newTable(t)
+	table := proctest.Table(t)
 	program := cluster.Install(t, "")
 	root := cluster.Shared(t)
 	open := func(t *testing.T) engine.Engine {

@@ -8,17 +8,14 @@ import (
 
 	"muster/internal/job"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // BenchmarkArray is the way of an array of one short element: until it is
 // started (start-ms), until Submit has returned (submit-ms), until Wait has (ns/op).
 // proc-ms is a bare start and wait of the same program, and self-ms of this binary.
 func BenchmarkArray(b *testing.B) {
-	table, err := proc.NewTable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer table.Close()
+	table := proctest.Table(b)
 	e, err := New(testOptions(b.TempDir(), table))
 	if err != nil {
 		b.Fatal(err)
@@ -70,11 +67,7 @@ func runBare(b *testing.B, table *proc.Table, path string, args ...string) time.
 
 // BenchmarkStatus asks for an array of a thousand elements.
 func BenchmarkStatus(b *testing.B) {
-	table, err := proc.NewTable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer table.Close()
+	table := proctest.Table(b)
 	e, err := New(testOptions(b.TempDir(), table))
 	if err != nil {
 		b.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"muster/internal/engine/enginetest"
 	"muster/internal/engine/local"
 	"muster/internal/job"
+	"muster/internal/proc/proctest"
 )
 
 // salloc makes an allocation of so many whole nodes, as a job that sleeps, and returns the
@@ -59,7 +60,7 @@ func salloc(t *testing.T, e *Engine, nodes int) []string {
 
 func TestConformanceInAllocation(t *testing.T) {
 	c := cluster(t)
-	table := newTable(t)
+	table := proctest.Table(t)
 	environ := salloc(t, newEngine(t, table), 2)
 	root := c.Shared(t)
 	program := c.Install(t, "")
@@ -102,7 +103,7 @@ func (n noSurvivor) Info(ctx context.Context, want job.Resource) (engine.Info, e
 
 func TestElementsAreOnTheirNodes(t *testing.T) {
 	c := cluster(t)
-	table := newTable(t)
+	table := proctest.Table(t)
 	environ := salloc(t, newEngine(t, table), 2)
 	inner, err := local.New(local.Options{Root: c.Shared(t), Table: table, Command: []string{c.Install(t, ""), "local-array"}})
 	if err != nil {
@@ -157,7 +158,7 @@ func TestInAllocation(t *testing.T) {
 
 func TestAllocationIsUnderstood(t *testing.T) {
 	environ := []string{"SLURM_JOB_ID=7", "SLURM_JOB_NODELIST=n[1-3],big", "SLURM_JOB_CPUS_PER_NODE=8(x3),64", "PATH=/usr/bin"}
-	table := newTable(t)
+	table := proctest.Table(t)
 	a, err := NewAllocation(nil, Options{Table: table, Environ: environ})
 	if err != nil || a.cpus != 8 || !slices.Equal(a.nodes, []string{"n1", "n2", "n3", "big"}) {
 		t.Errorf("%+v, %v", a, err)

@@ -11,6 +11,7 @@ import (
 	"muster/internal/engine"
 	"muster/internal/engine/enginetest"
 	"muster/internal/job"
+	"muster/internal/proc/proctest"
 )
 
 // onCluster is an array of n elements that leave a file each.
@@ -58,7 +59,7 @@ func follow(t *testing.T, e *Engine, id engine.ID) engine.Report {
 // What Slurm would refuse, and what it would take and keep pending for ever.
 func TestHopelessArrays(t *testing.T) {
 	c := cluster(t)
-	e := newEngine(t, newTable(t))
+	e := newEngine(t, proctest.Table(t))
 	for want, change := range map[string]func(*job.Array){
 		"Slurm has no partition nope":                       func(a *job.Array) { a.Resource.Partition = "nope" },
 		"asks for 4096 CPUs, and the largest node":          func(a *job.Array) { a.CPUs = 4096 },
@@ -91,7 +92,7 @@ func TestHopelessArrays(t *testing.T) {
 // array is submitted again, and not before.
 func TestHalfSubmittedArray(t *testing.T) {
 	c := cluster(t)
-	e := newEngine(t, newTable(t))
+	e := newEngine(t, proctest.Table(t))
 	a := onCluster(t, c, 2*testMaxArray+1)
 	marks := split(a, testMaxArray)
 	for _, i := range []int{0, 2} {
@@ -120,7 +121,7 @@ func TestHalfSubmittedArray(t *testing.T) {
 // A submitter that died before it let the pieces go: Find does.
 func TestArrayThatWasNotLetGo(t *testing.T) {
 	c := cluster(t)
-	e := newEngine(t, newTable(t))
+	e := newEngine(t, proctest.Table(t))
 	for _, hold := range []bool{false, true} {
 		a := onCluster(t, c, testMaxArray+1)
 		a.Hold = hold
@@ -151,7 +152,7 @@ func TestArrayThatWasNotLetGo(t *testing.T) {
 // Folders may be called anything.
 func TestHostileFolders(t *testing.T) {
 	c := cluster(t)
-	e := newEngine(t, newTable(t))
+	e := newEngine(t, proctest.Table(t))
 	for _, name := range []string{"100% %a %%j", "it's \"quoted\"", `back\slash`, "größe 日本", "a,b;c", "#SBATCH", "line\nend"} {
 		for _, n := range []int{1, testMaxArray + 1} {
 			a := onCluster(t, c, n)
@@ -176,7 +177,7 @@ func TestHostileFolders(t *testing.T) {
 }
 
 func TestNoSlurmHere(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	for what, environ := range map[string][]string{
 		"no commands":      {"PATH=/nonexistent"},
 		"no configuration": {"PATH=/usr/bin:/bin", "SLURM_CONF=/nonexistent/slurm.conf"},

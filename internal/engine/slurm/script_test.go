@@ -14,6 +14,7 @@ import (
 	"muster/internal/goldentest"
 	"muster/internal/job"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 func plainArray() job.Array {
@@ -84,7 +85,7 @@ func runScript(t *testing.T, table *proc.Table, text string, env ...string) (str
 }
 
 func TestHostileWords(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	var every []byte
 	for c := 1; c < 256; c++ {
 		every = append(every, byte(c))
@@ -109,7 +110,7 @@ func TestHostileWords(t *testing.T) {
 }
 
 func TestElementKnowsItself(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	a := plainArray()
 	a.Argv = []string{"/bin/sh", "-c", `echo "$MUSTER_ELEMENT $MUSTER_ARRAY $muster_tries$code"`}
 	a.Token = "/"
@@ -130,7 +131,7 @@ func TestElementKnowsItself(t *testing.T) {
 }
 
 func TestFolderThatIsNotSeen(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	a := plainArray()
 	a.Argv = []string{"/bin/echo", "ran"}
 	a.Token = filepath.Join(t.TempDir(), "missing")
@@ -141,7 +142,7 @@ func TestFolderThatIsNotSeen(t *testing.T) {
 
 // A program that asks to be started again, beside an scontrol that notes what it is asked.
 func TestScriptRequeues(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	dir := t.TempDir()
 	scontrol := filepath.Join(dir, "scontrol")
 	// As Slurm does, it ends the script by SIGTERM.
@@ -178,7 +179,7 @@ func TestScriptRequeues(t *testing.T) {
 }
 
 func TestScriptAsksSlurm(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	dir := t.TempDir()
 	scontrol := filepath.Join(dir, "it's scontrol")
 	text := "#!/bin/sh\necho \"$@\" >>" + job.QuoteWord(dir+"/asked") + "\n# The wait for the end by Slurm is cut short.\npkill -KILL -P $PPID sleep\nkill -KILL $PPID\n"

@@ -19,6 +19,7 @@ import (
 	"muster/internal/engine/local"
 	"muster/internal/job"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // testMaxArray makes split arrays small.
@@ -91,20 +92,6 @@ func testOptions(table *proc.Table) Options {
 	return Options{Table: table, Environ: os.Environ(), MaxArray: testMaxArray}
 }
 
-func newTable(t *testing.T) *proc.Table {
-	t.Helper()
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := table.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return table
-}
-
 func newEngine(t *testing.T, table *proc.Table) *Engine {
 	t.Helper()
 	e, err := New(testOptions(table))
@@ -116,7 +103,7 @@ func newEngine(t *testing.T, table *proc.Table) *Engine {
 
 func TestConformance(t *testing.T) {
 	c := cluster(t)
-	table := newTable(t)
+	table := proctest.Table(t)
 	program := c.Install(t, "")
 	enginetest.Run(t, enginetest.Config{
 		Open:   func(t *testing.T) engine.Engine { return newEngine(t, table) },

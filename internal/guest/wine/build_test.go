@@ -15,6 +15,7 @@ import (
 	"muster/internal/guest/wine/winetest"
 	"muster/internal/image"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // ownStore is a store for one test.
@@ -85,7 +86,7 @@ int wmain(int argc, wchar_t **argv)
 			t.Fatal(err)
 		}
 	}
-	table := newTable(t)
+	table := proctest.Table(t)
 	img := build(t, table, wine.Build{Wine: carriedWine(t, loader, dlls), Add: add, Run: setup, RunArgs: []string{"/S"}})
 
 	// It works where it is moved to.
@@ -177,7 +178,7 @@ func carriedWine(t *testing.T, loader, dlls string) string {
 
 func TestBuildFails(t *testing.T) {
 	fails := compile(t, "fails", `int wmain(void) { return 3; }`)
-	table := newTable(t)
+	table := proctest.Table(t)
 	store := ownStore(t)
 	f := wine.NewFront(table, store, os.Getenv)
 	for name, tc := range map[string]struct {

@@ -14,6 +14,7 @@ import (
 	"muster/internal/guest/wine"
 	"muster/internal/guest/wine/winetest"
 	"muster/internal/image"
+	"muster/internal/proc/proctest"
 )
 
 // front is a Front on a store of its own, in which nothing is built.
@@ -23,7 +24,7 @@ func front(t *testing.T) *wine.Front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return wine.NewFront(newTable(t), store, os.Getenv)
+	return wine.NewFront(proctest.Table(t), store, os.Getenv)
 }
 
 func TestCheck(t *testing.T) {
@@ -126,7 +127,7 @@ func TestNoWine(t *testing.T) {
 		t.Fatal(err)
 	}
 	empty := t.TempDir()
-	f := wine.NewFront(newTable(t), store, func(name string) string {
+	f := wine.NewFront(proctest.Table(t), store, func(name string) string {
 		return map[string]string{"MUSTER_WINE": empty}[name]
 	})
 	if _, err := f.Build(context.Background(), wine.Build{}, nil); !errors.Is(err, guest.ErrLacking) {

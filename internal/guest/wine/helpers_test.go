@@ -15,6 +15,7 @@ import (
 	"muster/internal/image"
 	"muster/internal/job"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // testStore is a store that all test processes share, so that the image, ten
@@ -32,23 +33,6 @@ func testStore(t testing.TB) *image.Store {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func newTable(t testing.TB) *proc.Table {
-	t.Helper()
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if n, err := table.Kill(context.Background(), func(proc.Info) bool { return true }); n > 0 || err != nil {
-			t.Errorf("%d processes were left (%v)", n, err)
-		}
-		if err := table.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return table
 }
 
 // testImage is the plain image.
@@ -82,7 +66,7 @@ type world struct {
 // place before. Whatever is left at the end of the test makes it fail.
 func newWorld(t testing.TB, boot, dir string, change func(*guest.Place)) *world {
 	t.Helper()
-	table := newTable(t)
+	table := proctest.Table(t)
 	return openWorld(t, table, testImage(t, table), boot, dir, change)
 }
 

@@ -11,6 +11,7 @@ import (
 	"muster/internal/guest"
 	"muster/internal/guest/wine"
 	"muster/internal/image"
+	"muster/internal/proc/proctest"
 )
 
 // told is a program that tells what a trimmed Wine could do otherwise: what is on
@@ -127,7 +128,7 @@ func TestTrimmedTellsTheSame(t *testing.T) {
 		{"LC_ALL=de_DE.UTF-8"}, {"LANG=ja_JP.UTF-8", "LC_ALL=ja_JP.UTF-8"}, {"LC_ALL=xx_YY.UTF-8"}, {"LANG=C.UTF-8"}, {"LC_ALL=ca_ES.UTF-8@valencia"},
 	}
 	tell := func(t *testing.T, b wine.Build, boot string) (out []string) {
-		table := newTable(t)
+		table := proctest.Table(t)
 		built, err := wine.NewFront(table, testStore(t), os.Getenv).Build(context.Background(), b, func(s string) { t.Log(s) })
 		if err != nil {
 			t.Fatal(err)
@@ -183,7 +184,7 @@ func TestTrimmedTellsTheSame(t *testing.T) {
 }
 
 func TestKeepRefused(t *testing.T) {
-	front := wine.NewFront(newTable(t), ownStore(t), os.Getenv)
+	front := wine.NewFront(proctest.Table(t), ownStore(t), os.Getenv)
 	_, err := front.Build(context.Background(), wine.Build{Keep: []string{"stack", "nonsense"}}, nil)
 	if !errors.Is(err, guest.ErrUnfit) || !strings.Contains(err.Error(), "--keep nonsense: choose from stack, timezone, topology, locale, registry, all") {
 		t.Error(err)

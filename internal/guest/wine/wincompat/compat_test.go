@@ -19,6 +19,7 @@ import (
 	"muster/internal/guest/wine/winetest"
 	"muster/internal/image"
 	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // TestLean runs what needs no more than a lean boot, each in an instance of its own.
@@ -151,19 +152,10 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	table := proctest.Table(t)
 	w := &world{t: t, table: table, front: wine.NewFront(table, store, os.Getenv), guest: wine.New(table)}
 	t.Cleanup(func() {
 		if err := w.guest.Close(); err != nil {
-			t.Error(err)
-		}
-		if n, err := table.Kill(context.Background(), func(proc.Info) bool { return true }); n > 0 || err != nil {
-			t.Errorf("%d processes were left (%v)", n, err)
-		}
-		if err := table.Close(); err != nil {
 			t.Error(err)
 		}
 	})
