@@ -287,7 +287,11 @@ func (b *launchBench) print(out *ui.Stream) {
 		out.Printf("  left out  %s\n", human.Escape(why))
 	}
 	out.Printf("  takes     about %s, at %.0f starts/s a CPU\n", human.Duration(took), b.need.Rate)
-	out.Printf("  writes    %s\n", human.Escape(b.dir))
+	where := ""
+	if b.engine != "local" {
+		where = ", which all nodes have to see"
+	}
+	out.Printf("  writes    %s%s\n", human.Escape(b.dir), where)
 }
 
 // measureLaunch carries the experiment out.
@@ -339,9 +343,13 @@ func (a *app) measureLaunch(ctx context.Context, b *launchBench, progress *ui.Pr
 	if err != nil {
 		return nil, err
 	}
+	nodes := 1
+	for _, s := range samples {
+		nodes = max(nodes, s.Nodes)
+	}
 	return &bench.Result{
 		When: began, Load: load, Version: version, Machine: b.machine, CPUs: b.room.CPUs, Guest: b.guest, Isolation: b.isolation, Engine: b.engine,
-		Nodes: max(b.nodes, 1), Repeats: b.flags.repeats, Took: time.Since(began), Samples: samples, Stops: stops, Published: bench.Published(),
+		Nodes: nodes, Repeats: b.flags.repeats, Took: time.Since(began), Samples: samples, Stops: stops, Published: bench.Published(),
 	}, nil
 }
 

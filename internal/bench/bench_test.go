@@ -242,14 +242,17 @@ func TestLastObject(t *testing.T) {
 
 func TestCopying(t *testing.T) {
 	var r reportResult
-	text := `{"lanes":4,"phases":{"staged":{"max_s":0.5,"total_s":3},"cloned":{"max_s":0.2,"total_s":16}}}`
+	text := `{"lanes":4,"phases":{"staged":{"max_s":0.5,"total_s":3},"cloned":{"max_s":0.2,"total_s":16}},"nodes":[{"agent":1,"host":"n1"},{"agent":2,"host":"n2"},{"agent":3,"host":"n1"}]}`
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.copying(2); got != 2.5 {
+	if got := r.copying(); got != 2.5 {
 		t.Errorf("copying took %g s, want the slowest staging and an eighth of the clones, 2.5 s", got)
 	}
-	if got := (reportResult{}).copying(0); got != 0 {
+	if got := r.nodes(); got != 2 {
+		t.Errorf("%d nodes", got)
+	}
+	if got := (reportResult{}).copying(); got != 0 {
 		t.Errorf("with nothing copied %g s", got)
 	}
 }

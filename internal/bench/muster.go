@@ -60,24 +60,38 @@ type launchResult struct {
 	Version  int     `json:"version"`
 	Run      int     `json:"run"`
 	State    string  `json:"state"`
+	Reason   string  `json:"reason"`
 	Programs int     `json:"programs"`
 	AliveMax int     `json:"alive_max"`
 	Seconds  float64 `json:"launch_seconds"`
 }
 
-// reportResult is what muster report --json tells of copying.
+// reportResult is what muster report --json tells of copying, and of where the programs were.
 type reportResult struct {
 	Lanes  int `json:"lanes"` // of a node: starts at a time
 	Phases map[string]struct {
 		Max   float64 `json:"max_s"`
 		Total float64 `json:"total_s"`
 	} `json:"phases"`
+	Nodes []struct {
+		Host string `json:"host"`
+	} `json:"nodes"` // by agent
+}
+
+// nodes is how many machines the programs were on: a scheduler may have fewer than were asked for, or give
+// one twice.
+func (r reportResult) nodes() int {
+	hosts := map[string]bool{}
+	for _, n := range r.Nodes {
+		hosts[n.Host] = true
+	}
+	return max(1, len(hosts))
 }
 
 // copying is the part of a launch that copying took: staging on the slowest node,
 // and the clones of all instances, as many side by side as are started.
-func (r reportResult) copying(nodes int) float64 {
-	return r.Phases["staged"].Max + r.Phases["cloned"].Total/float64(max(r.Lanes, 1)*max(nodes, 1))
+func (r reportResult) copying() float64 {
+	return r.Phases["staged"].Max + r.Phases["cloned"].Total/float64(max(r.Lanes, 1)*r.nodes())
 }
 
 // cancelTakes is how long an interrupted launch may take to take everything down.
@@ -88,7 +102,7 @@ const goneTakes = 20 * time.Second
 
 // Launch implements Contender.
 func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
-	s = Sample{Nodes: max(1, min(m.Nodes, n)), Source: FromMuster, Copies: true}
+	s = Sample{Source: FromMuster, Copies: true}
 	watch, err := NewWatch(m.Probe.prey(), n)
 	if err != nil {
 		return s, err
@@ -115,7 +129,11 @@ func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
 		s.Alive = res.AliveMax
 	}
 	if res.State != string(job.Completed) {
-		return s, fmt.Errorf("run %d ended as %s with %d of %d alive at once", res.Run, res.State, res.AliveMax, n)
+		why := ""
+		if res.Reason != "" {
+			why = ": " + res.Reason
+		}
+		return s, fmt.Errorf("run %d ended as %s with %d of %d alive at once%s", res.Run, res.State, res.AliveMax, n, why)
 	}
 	if res.Programs != n || res.Seconds <= 0 {
 		return s, fmt.Errorf("muster launch --json tells of %d programs in %g s, not of %d", res.Programs, res.Seconds, n)
@@ -125,7 +143,7 @@ func (m *Muster) Launch(ctx context.Context, n int) (s Sample, err error) {
 		return s, err
 	}
 	seconds := func(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
-	s.Launch, s.Copy = seconds(res.Seconds), seconds(rep.copying(s.Nodes))
+	s.Nodes, s.Launch, s.Copy = rep.nodes(), seconds(res.Seconds), seconds(rep.copying())
 	return s, nil
 }
 

@@ -20,7 +20,7 @@ type Result struct {
 	Guest     string
 	Isolation string
 	Engine    string
-	Nodes     int // that instances could be spread over
+	Nodes     int // that instances were spread over, at most
 	Repeats   int
 	Took      time.Duration
 	Samples   []Sample

@@ -33,6 +33,9 @@ func Launch(r Request) (*Plan, error) {
 	case r.Spec.Nodes == 0: // a CPU for each program is as much as a launch can use
 		nodes = min(nodes, (l.Programs-1)/cpus+1)
 	}
+	if r.Spec.Nodes > nodes {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s were asked for, and there %s", count(r.Spec.Nodes, "node", "nodes"), isAre(nodes)))
+	}
 	p.Nodes = min(nodes, l.Programs)
 	starts := l.InFlight
 	if starts == 0 {

@@ -17,11 +17,12 @@ func TestPrintLaunch(t *testing.T) {
 	sample := Sample{Task: 1, Argv: []string{"/home/ann/app.exe", "/seed", "1"}, Params: []Param{{"guest", "wine"}}}
 	servers := map[string]int{"launch-servers": 4, "launch-uneven": 3}
 	for name, r := range map[string]Request{
-		"launch":         {Nodes: 1, CPUs: 2, Spec: job.Spec{Launch: &job.Launch{Programs: 4096, Hold: &hold, Ready: job.Ready{How: job.ReadyExec}}}},
-		"launch-servers": {Nodes: 1, CPUs: 2, Spec: job.Spec{Launch: &job.Launch{Programs: 4096, Hold: &hold, Ready: job.Ready{How: job.ReadyExec}}}},
-		"launch-uneven":  {Nodes: 4, CPUs: 8, Spec: job.Spec{Nodes: 4, Launch: &job.Launch{Programs: 1000, Waves: true, Hold: &hold, Ready: job.Ready{How: job.ReadyExec}}}},
-		"launch-nodes":   {Nodes: 256, CPUs: 64, Spec: job.Spec{Launch: &job.Launch{Programs: 16384, Ready: job.Ready{How: job.ReadyOutput, What: "^up$"}}}},
-		"launch-triple":  {Nodes: 4, CPUs: 8, Spec: job.Spec{NP: job.NP{Triple: true, Nodes: 3, PerNode: 2, Threads: 4}, Launch: &job.Launch{Programs: 6, InFlight: 1, Ready: job.Ready{How: job.ReadyFile, What: "up"}}}},
+		"launch":           {Nodes: 1, CPUs: 2, Spec: job.Spec{Launch: &job.Launch{Programs: 4096, Hold: &hold, Ready: job.Ready{How: job.ReadyExec}}}},
+		"launch-servers":   {Nodes: 1, CPUs: 2, Spec: job.Spec{Launch: &job.Launch{Programs: 4096, Hold: &hold, Ready: job.Ready{How: job.ReadyExec}}}},
+		"launch-uneven":    {Nodes: 4, CPUs: 8, Spec: job.Spec{Nodes: 4, Launch: &job.Launch{Programs: 1000, Waves: true, Hold: &hold, Ready: job.Ready{How: job.ReadyExec}}}},
+		"launch-few-nodes": {Nodes: 2, CPUs: 8, Spec: job.Spec{Nodes: 8, Launch: &job.Launch{Programs: 8, Hold: &hold, Ready: job.Ready{How: job.ReadyExec}}}},
+		"launch-nodes":     {Nodes: 256, CPUs: 64, Spec: job.Spec{Launch: &job.Launch{Programs: 16384, Ready: job.Ready{How: job.ReadyOutput, What: "^up$"}}}},
+		"launch-triple":    {Nodes: 4, CPUs: 8, Spec: job.Spec{NP: job.NP{Triple: true, Nodes: 3, PerNode: 2, Threads: 4}, Launch: &job.Launch{Programs: 6, InFlight: 1, Ready: job.Ready{How: job.ReadyFile, What: "up"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Launch(r)
