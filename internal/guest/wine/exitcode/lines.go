@@ -5,8 +5,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"muster/internal/job"
 )
 
 // wineLines gives the lines of standard error that Wine may have written. Wine
@@ -70,22 +70,5 @@ func isHex(s string, n int) bool {
 // base is the last element of a Windows path.
 func base(p string) string { return path.Base(strings.ReplaceAll(p, `\`, "/")) }
 
-// oneLine makes text from a program's stream fit for a report: one line, nothing
-// that a terminal would obey, at most limit bytes.
-func oneLine(s string) string {
-	const limit = 300
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+// oneLine makes text from a program's stream fit for a report.
+func oneLine(s string) string { return job.Printable(s, 300) }
