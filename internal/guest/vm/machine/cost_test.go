@@ -9,8 +9,25 @@ import (
 	"time"
 )
 
+// BenchmarkBoot tells what a cold start takes until the guest's program runs.
+func BenchmarkBoot(b *testing.B) {
+	l := newLab(b)
+	var cpu time.Duration
+	for b.Loop() {
+		m, err := l.host.Boot(b.Context(), l.config)
+		g := with(b, m, err)
+		g.hears()
+		if err := m.Close(); err != nil {
+			b.Fatal(err)
+		}
+		exit := g.ends().Exit
+		cpu += exit.User + exit.System
+	}
+	b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "ms-cpu/op")
+}
+
 // BenchmarkResume tells what a warm start takes: until the guest runs, until it has answered, and until the process has gone, with its CPU
-// time and what 64 (or MACHINES) at once take of memory.
+// time.
 func BenchmarkResume(b *testing.B) {
 	l := newLab(b)
 	dir := b.TempDir()
@@ -42,7 +59,7 @@ func BenchmarkResume(b *testing.B) {
 	each(cpu, "ms-cpu/op")
 }
 
-// BenchmarkMany tells what machines that are alive at once take of memory.
+// BenchmarkMany tells what 64 (or MACHINES) machines that are alive at once take of memory.
 func BenchmarkMany(b *testing.B) {
 	l := newLab(b)
 	dir := b.TempDir()

@@ -137,6 +137,40 @@ func threadsOn(t *testing.T, pid, cpu int) (n int) {
 	return n
 }
 
+// TestNet: QEMU takes every kind of network, and a guest that has one can be saved and resumed.
+func TestNet(t *testing.T) {
+	l := newLab(t)
+	ours, theirs, err := segment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	defer theirs.Close()
+	for _, n := range []machine.Net{{}, {User: true, MAC: "52:54:00:00:00:07"}, {Socket: theirs}} {
+		l.config.Net = n
+		m, err := l.host.Boot(t.Context(), l.config)
+		g := with(t, m, err)
+		if err := g.Suspend(t.Context()); err != nil { // it is up, and obeys
+			g.Close()
+			t.Errorf("%+v: %v; %v", n, err, g.ends())
+		}
+	}
+	dir := t.TempDir()
+	l.save(dir)
+	if got := l.resume(t, dir).ask("echo here"); got != "here" {
+		t.Errorf("the guest said %q", got)
+	}
+}
+
+// segment is a pair of sockets that carry frames.
+func segment() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "segment"), os.NewFile(uintptr(fds[1]), "segment"), nil
+}
+
 // TestNothingToBoot: what QEMU can do nothing with is told in its own words.
 func TestNothingToBoot(t *testing.T) {
 	l := newLab(t)

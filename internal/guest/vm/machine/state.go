@@ -34,6 +34,9 @@ type saved struct {
 
 const stateVersion = 1
 
+// ignoreShared is QEMU's word for leaving memory where it is. Who resumes maps it for itself, and is told nothing of it.
+const ignoreShared = "x-ignore-shared"
+
 // StateKey is what two machines must have in common for one's state to be resumed in the other: QEMU, the hardware
 // down to the order of the disks, and the image. A state is good for one boot of one host: its kernel knows how fast
 // this host's clock ticks, and files that nobody has synced are not to be trusted after a crash.
@@ -93,7 +96,7 @@ func (m *Machine) save(ctx context.Context, dir string) error {
 		return err
 	}
 	defer file.Close()
-	if err := m.monitor.do(ctx, "migrate-set-capabilities", shared(), nil); err != nil {
+	if err := m.monitor.do(ctx, "migrate-set-capabilities", capable(ignoreShared, "events"), nil); err != nil {
 		return err
 	}
 	if err := m.monitor.doWith(ctx, "getfd", map[string]string{"fdname": "devices"}, file, nil); err != nil {
@@ -120,13 +123,18 @@ func (m *Machine) save(ctx context.Context, dir string) error {
 	}
 }
 
-// shared are the capabilities of a move in which memory stays in its file.
-func shared() any {
+// capable switches on what a move needs: memory that stays in its file, and, for who saves, events that tell how far
+// it is. QEMU's monitor takes its orders byte by byte, a few microseconds each, so they are kept short.
+func capable(names ...string) any {
 	type capability struct {
 		Name  string `json:"capability"`
 		State bool   `json:"state"`
 	}
-	return map[string]any{"capabilities": []capability{{"x-ignore-shared", true}, {"events", true}}}
+	var all []capability
+	for _, name := range names {
+		all = append(all, capability{name, true})
+	}
+	return map[string]any{"capabilities": all}
 }
 
 // moveError says why a move has failed, in QEMU's words where it has any.
@@ -251,13 +259,13 @@ func (m *Machine) resume(ctx context.Context) error {
 		fd++
 	}
 	// Both are on their way before QEMU is up.
-	capable, err := m.monitor.send(late, "migrate-set-capabilities", shared(), nil)
+	set, err := m.monitor.send(late, "migrate-set-capabilities", capable(ignoreShared), nil)
 	if err == nil {
 		var incoming sent
 		incoming, err = m.monitor.send(late, "migrate-incoming", map[string]string{"uri": fmt.Sprintf("fd:%d", fd)}, nil)
 		if err == nil {
 			err = errors.Join(
-				m.monitor.answer(late, "migrate-set-capabilities", capable, nil),
+				m.monitor.answer(late, "migrate-set-capabilities", set, nil),
 				m.monitor.answer(late, "migrate-incoming", incoming, nil))
 		}
 	}
