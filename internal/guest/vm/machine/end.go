@@ -63,8 +63,8 @@ func (m *Machine) Wait(ctx context.Context) (End, error) {
 	defer m.mu.Unlock()
 	e := End{Exit: exit}
 	switch {
-	case m.panic_ != "":
-		e.How, e.Detail = Panicked, m.panic_
+	case m.lastWords != "":
+		e.How, e.Detail = Panicked, m.lastWords
 	case m.why == "guest-shutdown":
 		e.How = PoweredOff
 	case m.why == "guest-reset":

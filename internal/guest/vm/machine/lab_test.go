@@ -45,6 +45,9 @@ func newTable(t testing.TB) *proc.Table {
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("booting takes seconds")
+	}
 	kernel := machinetest.NeedKernel(t)
 	table := newTable(t)
 	q, err := machine.Find(t.Context(), table, os.Getenv("PATH"))

@@ -301,3 +301,51 @@ func vouch(dir string) error {
 	}
 	return os.WriteFile(name, text, 0o600)
 }
+
+// TestUnsaved: of a machine that was to be saved and was not, nothing is left.
+func TestUnsaved(t *testing.T) {
+	l := newLab(t)
+	for _, c := range []struct {
+		name string
+		end  func(*guest) error
+	}{
+		{"closed", func(g *guest) error { return g.Close() }},
+		{"dead", func(g *guest) error {
+			if err := g.Kill(); err != nil {
+				return err
+			}
+			if err := l.host.Save(t.Context(), g.Machine); err == nil || !strings.Contains(err.Error(), "saving a machine") {
+				return fmt.Errorf("saving a machine that was killed: %v", err)
+			}
+			return nil
+		}},
+		{"given up", func(g *guest) error {
+			ctx, stop := context.WithCancel(t.Context())
+			stop()
+			if err := l.host.Save(ctx, g.Machine); !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("saving for nobody: %v", err)
+			}
+			return nil
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			m, err := l.host.BootToSave(t.Context(), l.config, dir)
+			g := with(t, m, err)
+			if err := c.end(g); err != nil {
+				t.Error(err)
+			}
+			if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+				t.Errorf("left: %v (%v)", left, err)
+			}
+			if err := l.host.Save(t.Context(), m); err == nil {
+				t.Error("a machine that has ended was saved")
+			}
+		})
+	}
+	m, err := l.host.Boot(t.Context(), l.config)
+	g := with(t, m, err)
+	if err := l.host.Save(t.Context(), g.Machine); err == nil {
+		t.Error("a machine that was not to be saved was")
+	}
+}

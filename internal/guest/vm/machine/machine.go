@@ -33,7 +33,6 @@ type Host struct {
 // Machine is a QEMU process. Its methods may be called by several goroutines at once. Close it.
 type Machine struct {
 	config  Config
-	saving  string // the folder that its memory is in, to be saved there; ""
 	child   *proc.Child
 	monitor *monitor
 	stream  net.Conn
@@ -44,10 +43,11 @@ type Machine struct {
 	pinErr  error // valid once pinned is closed
 	moved   chan string
 
-	mu     sync.Mutex
-	why    string // reason of the shutdown, in QEMU's word
-	panic_ string // the kernel's last words
-	killed bool
+	mu        sync.Mutex
+	saving    string // the folder that its memory is in, to be saved there; ""
+	why       string // reason of the shutdown, in QEMU's word
+	lastWords string // the kernel's last words
+	killed    bool
 
 	closing  sync.Once
 	closeErr error
@@ -147,8 +147,8 @@ func (m *Machine) look(line []byte) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.panic_ == "" {
-		m.panic_ = readable(string(found[1]))
+	if m.lastWords == "" {
+		m.lastWords = readable(string(found[1]))
 		time.AfterFunc(afterPanic, func() { m.child.Signal(syscall.SIGKILL) })
 	}
 }
@@ -210,8 +210,8 @@ func (m *Machine) close() error {
 	if e := m.stream.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
 		err = errors.Join(err, e)
 	}
-	if m.saving != "" {
-		err = errors.Join(err, discard(m.saving))
+	if dir := m.unsaved(); dir != "" {
+		err = errors.Join(err, discard(dir))
 	}
 	return err
 }

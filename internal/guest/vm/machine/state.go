@@ -66,28 +66,39 @@ func (h Host) BootToSave(ctx context.Context, c Config, dir string) (*Machine, e
 	if err != nil {
 		return nil, errors.Join(err, discard(dir))
 	}
+	m.mu.Lock()
 	m.saving = dir
+	m.mu.Unlock()
 	return m, nil
 }
 
 // Save saves a machine that BootToSave has made, as it stands: everything that resumes from dir goes on from here. The
 // machine itself ends with it. An error leaves no state.
 func (h Host) Save(ctx context.Context, m *Machine) error {
-	if m.saving == "" {
-		return errors.New("saving a machine: it was not booted to be saved")
+	dir := m.unsaved()
+	if dir == "" {
+		return errors.New("saving a machine: it was not booted to be saved, or was saved already")
 	}
-	dir := m.saving
 	err := m.save(ctx, dir)
 	if err == nil {
 		err = h.seal(m.config, dir)
 	}
 	if err == nil {
+		m.mu.Lock()
 		m.saving = "" // the memory is the state's from here on
+		m.mu.Unlock()
 	}
 	if err = errors.Join(err, m.Close()); err != nil {
 		return fmt.Errorf("saving a machine's state in %s: %w", dir, err)
 	}
 	return nil
+}
+
+// unsaved is the folder of a machine that was to be saved and was not; "".
+func (m *Machine) unsaved() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.saving
 }
 
 func (m *Machine) save(ctx context.Context, dir string) error {
@@ -227,7 +238,7 @@ func (h Host) Fits(c Config, dir string) error {
 
 // resumeLimit is how long a machine may take to come to life from its state. It takes a tenth of a second, when
 // nothing else goes on.
-const resumeLimit = 10 * time.Second
+const resumeLimit = 20 * time.Second
 
 // Resume starts a machine from the state in dir, and returns when the guest runs. Its memory is the file's, which it
 // never changes: pages that it writes to become its own. Errors: ErrState when the state is to blame.
