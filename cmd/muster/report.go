@@ -52,6 +52,9 @@ what to do differently. Pictures show the instances up against time and each lan
 				Number: r.Number, State: s.State, Reason: s.Reason, Ended: s.EndedAt, Now: time.Now(), Tasks: tasks,
 			})
 			report.AddLogs(&known, r)
+			if err := report.AddTold(&known, s.Snapshot, r); err != nil {
+				return err
+			}
 			return a.report(&known, asJSON, files)
 		},
 	}

@@ -79,6 +79,7 @@ type agent struct {
 	shelf     *shelf     // of instances
 	launching *launching // nil when the run is a map
 	timing    *timing
+	words     *firstWords // nil when nobody wants to hear of them
 	publish   *publishing
 	sayings   sayings
 	heart     *rundir.Heart
@@ -212,6 +213,7 @@ func work(ctx context.Context, c Config, table *proc.Table) (ending, error) {
 		return endStopped, err
 	}
 	a.timing = newTiming(a, a.own)
+	a.hearWords()
 	a.tell(a.staged)
 	a.passOn()
 	if unready == nil {
@@ -226,6 +228,7 @@ func work(ctx context.Context, c Config, table *proc.Table) (ending, error) {
 		unready = nil // nothing has begun
 	}
 	why, err := a.serve(ctx, unready)
+	a.words.close()
 	a.timing.close()
 	return a.ending(ctx), errors.Join(err, a.end(why))
 }

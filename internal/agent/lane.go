@@ -31,7 +31,8 @@ type lane struct {
 	slot  *slot
 	out   *capture
 	errs  *capture
-	boots int // that failed in a row
+	ear   *ear // at out
+	boots int  // that failed in a row
 }
 
 func newLane(a *agent, n int) *lane {
@@ -65,6 +66,7 @@ func (l *lane) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer l.errs.close()
+	l.ear = l.a.words.at(l.out.f)
 	defer func() { err = errors.Join(err, l.a.shelf.release(context.WithoutCancel(ctx), l.slot)) }()
 	for {
 		if !l.a.healthy(ctx) || !l.a.pause.wait(ctx) {
@@ -230,6 +232,7 @@ func (l *lane) execute(ctx context.Context, o *outcome, inst *instance) {
 	defer cmd.close()
 	mark := a.taskMark(c)
 	o.began = a.journal.Now()
+	l.ear.listen(c.tasks[0])
 	p, err := a.start(ctx, inst, cmd.Command)
 	if err != nil {
 		switch {
@@ -244,6 +247,7 @@ func (l *lane) execute(ctx context.Context, o *outcome, inst *instance) {
 	}
 	a.timing.programStarted()
 	o.exit = l.await(ctx, p, c)
+	l.ear.end()
 	o.ended = a.journal.Now()
 	if err := a.sweep(context.WithoutCancel(ctx), inst, mark, p.PID()); err != nil {
 		a.note("after %s: %v", a.label(c), err)

@@ -27,6 +27,7 @@ type timing struct {
 	files   bool // compare through files: the node is another machine
 	socket  bool // look for a listener
 	started atomic.Int64
+	spoken  atomic.Int64
 	came    chan launchEvent
 	quit    chan struct{}
 	looking context.Context // of look, until quit
@@ -52,7 +53,7 @@ func newTiming(a *agent, sub rundir.Submission) *timing {
 	boot := a.journal.Start().Boot
 	t := &timing{
 		a: a, files: boot == "" || boot != sub.Clock.Boot, socket: a.spec.Timing == string(clock.Socket),
-		came: make(chan launchEvent, 4), quit: make(chan struct{}), ended: make(chan struct{}), tries: map[string]int{},
+		came: make(chan launchEvent, 4+maxSaid), quit: make(chan struct{}), ended: make(chan struct{}), tries: map[string]int{},
 	}
 	t.untold = append(t.untold, launchEvent{clock.EventUp, a.journal.Start().Began})
 	t.looking, t.hurry = context.WithCancel(context.Background())
@@ -76,6 +77,20 @@ func (t *timing) programStarted() {
 	default:
 		return
 	}
+	t.happened(name)
+}
+
+// maxSaid bounds how many programs' first words an agent tells of: a connection may say only so much.
+const maxSaid = 256
+
+// said is told when a program has written something for the first time. It does not wait.
+func (t *timing) said(task int) {
+	if t.spoken.Add(1) <= maxSaid {
+		t.happened(clock.Said(task))
+	}
+}
+
+func (t *timing) happened(name string) {
 	select {
 	case t.came <- launchEvent{name, t.now()}:
 	default: // it is told to nobody
@@ -199,6 +214,14 @@ func (t *timing) goodbye() {
 		t.look(context.Background())
 	} else if t.link != nil {
 		t.compare()
+	}
+	for more := true; more; {
+		select {
+		case e := <-t.came:
+			t.untold = append(t.untold, e)
+		default:
+			more = false
+		}
 	}
 	t.untold = append(t.untold, launchEvent{clock.EventEnd, t.now()})
 	t.tell()

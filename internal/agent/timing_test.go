@@ -68,6 +68,24 @@ func TestAListenerIsToldOfTheLaunch(t *testing.T) {
 	}
 }
 
+// A listener hears when a program has written something for the first time, and of no program that writes nothing.
+func TestAListenerIsToldOfFirstWords(t *testing.T) {
+	l := newLab(t, 3, `case $1 in */2) ;; *) echo one; until [ -e ROOT/go ]; do sleep 0.01; done; echo two;; esac; cp "$1" "$2"`, timed)
+	l.lanes = 1 // so that the second program's silence is not the first one's file being emptied
+	_, end := l.listener()
+	snap := l.while(func() {
+		for wait := time.Now().Add(limit); !strings.Contains(l.told(), clock.Said(1)); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(wait) {
+				t.Fatal("the first word is not told while the program runs")
+			}
+		}
+		write(t, l.dir+"/go", "")
+	})
+	end()
+	same(t, "events", l.told(), "up first said.1 said.3 end")
+	same(t, "states", states(snap), "COMPLETED COMPLETED COMPLETED")
+}
+
 // A listener that comes later, when an earlier one was killed and its offer still stands.
 func TestALaterListenerIsFound(t *testing.T) {
 	l := newLab(t, 2, `until [ -e ROOT/go ]; do sleep 0.01; done; cp "$1" "$2"`, timed)

@@ -230,3 +230,11 @@ func TestAListenerThatEndsIsNoticed(t *testing.T) {
 		t.Error("a listener that has ended is still found")
 	}
 }
+
+func TestSaid(t *testing.T) {
+	for event, want := range map[string]int{clock.Said(12): 12, clock.EventFirst: 0, "said.": 0, "said.x": 0, "said.-1": 0} {
+		if got := clock.SaidBy(event); got != want {
+			t.Errorf("%q is of task %d, want %d", event, got, want)
+		}
+	}
+}

@@ -57,6 +57,21 @@ const (
 	EventEnd   = "end"   // it has done its share
 )
 
+const saidPrefix = "said."
+
+// Said is the event that a task's program has written something for the first time.
+func Said(task int) string { return saidPrefix + strconv.Itoa(task) }
+
+// SaidBy is the task of such an event; 0: it is another one.
+func SaidBy(event string) int {
+	number, ok := strings.CutPrefix(event, saidPrefix)
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil || n < 1 {
+		return 0
+	}
+	return n
+}
+
 func prove(token, who, nonce string) string {
 	m := hmac.New(sha256.New, []byte(token))
 	m.Write([]byte(who + "\x00" + nonce))

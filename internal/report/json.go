@@ -43,6 +43,7 @@ type document struct {
 	Launch    *aliveJSON              `json:"launch,omitempty"` // of a launch
 	Nodes     []nodeJSON              `json:"nodes"`            // by agent; of a run directory
 	Clocks    []clockJSON             `json:"clocks"`           // how times were brought to the submitting host's clock
+	Told      []toldJSON              `json:"told,omitempty"`   // what agents told, stamped by the submitting host (--timing socket)
 	LaneUse   []laneJSON              `json:"lane_use"`
 	Straggler []stragglerJSON         `json:"stragglers"` // the longest first
 	Failures  []groupJSON             `json:"failures"`   // by cause, the largest first
@@ -158,7 +159,7 @@ func (r *Report) document() document {
 		Tasks: r.total(), Completed: run.Tasks[job.Completed], Failed: r.failed(), Lost: r.lost(), Retried: again,
 		States: map[job.State]int{}, Phases: map[job.Phase]phaseJSON{},
 		Instances: launchDoc(r.sum.Instances), Programs: launchDoc(r.sum.Programs),
-		Nodes: r.nodeDocs(), Clocks: r.clockDocs(), LaneUse: []laneJSON{}, Straggler: []stragglerJSON{}, Failures: []groupJSON{}, Advice: []Advice{}, Notes: []string{}, Next: r.next(),
+		Nodes: r.nodeDocs(), Clocks: r.clockDocs(), Told: r.toldDocs(), LaneUse: []laneJSON{}, Straggler: []stragglerJSON{}, Failures: []groupJSON{}, Advice: []Advice{}, Notes: []string{}, Next: r.next(),
 	}
 	if l, ok := r.Launch(); ok {
 		d.Launch = &aliveJSON{l.Programs, l.AliveMax, seconds(l.After), round(l.Rate), l.Each, l.Waves, map[string]float64{}}

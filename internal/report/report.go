@@ -28,6 +28,7 @@ type Run struct {
 	PeakMem   int64          // bytes: the largest program of all attempts; 0: not known
 	CPU       time.Duration  // CPU time of all programs together; 0: not known
 	Notes     []string       // what agents had to say
+	Told      []Told         // what they told the command that followed the run, in the order in which it was heard
 	Reduce    *Reduce        // nil: no reduce step, or not yet
 	Steps     []Step         // of a launch, on each node
 	Alive     int            // programs of a launch that are alive now
