@@ -118,6 +118,7 @@ Debian's. --disk takes a whole disk, which boots as it is and gets its job throu
 	f.StringVar(&b.Disk, "disk", "", "disk that boots as it is (qcow2 or raw)")
 	f.StringVar(&b.Kernel, "kernel", "", "kernel for that disk (default: its own)")
 	f.StringVar(&b.Initrd, "initrd", "", "initrd for that kernel")
+	f.StringVar(&b.Words, "cmdline", "", "what that kernel is told (default: root=/dev/vda1 rw)")
 	setting(f, "progress")
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{vmimage.FromDebian}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("strip", cobra.FixedCompletions([]string{vmimage.StripFull, vmimage.StripNone}, cobra.ShellCompDirectiveNoFileComp))

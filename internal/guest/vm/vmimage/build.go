@@ -47,8 +47,9 @@ type Build struct {
 	// Or what the user brings.
 	Rootfs string // --rootfs: folder or archive that becomes the root
 	Disk   string // --disk: qcow2 or raw, boots as it is
-	Kernel string // --kernel, for --disk and --rootfs
+	Kernel string // --kernel, for --disk
 	Initrd string // --initrd, for --disk
+	Words  string // --cmdline: what that kernel is told
 }
 
 // Builder builds images.
@@ -88,11 +89,14 @@ func (b Build) settled() (Build, error) {
 	if own != "" && (b.From != "" || len(b.Packages) > 0) {
 		return wrong("--from and --packages are for a system of Debian's, not for %s", own)
 	}
-	if b.Initrd != "" && (own != "--disk" || b.Kernel == "") || b.Kernel != "" && own != "--disk" {
-		return wrong("--kernel and --initrd are for --disk; --initrd goes with --kernel")
+	if b.Kernel != "" && own != "--disk" || b.Kernel == "" && b.Initrd+b.Words != "" {
+		return wrong("--kernel is for --disk, --initrd and --cmdline for --kernel")
 	}
 	if own == "" && b.From != "" && b.From != FromDebian {
 		return wrong("--from %s: debian is the only one; --rootfs takes any other system", b.From)
+	}
+	if b.Kernel != "" && b.Words == "" {
+		b.Words = "root=/dev/vda1 rw"
 	}
 	if b.Strip == "" && own != "--disk" {
 		b.Strip = StripFull
@@ -196,7 +200,7 @@ type maker struct {
 func (m *maker) key() (string, error) {
 	h := sha256.New()
 	b := m.build
-	fmt.Fprintf(h, "vm image %d\n%x\n%q %q %q %q\n", recipeVersion, sha256.Sum256(m.init), b.Suite, b.Packages, b.Strip, m.sources)
+	fmt.Fprintf(h, "vm image %d\n%x\n%q %q %q %q %q\n", recipeVersion, sha256.Sum256(m.init), b.Suite, b.Packages, b.Strip, m.sources, b.Words)
 	for _, path := range []string{b.Rootfs, b.Disk, b.Kernel, b.Initrd} {
 		fmt.Fprintf(h, "%v\n", path != "")
 		if path == "" {

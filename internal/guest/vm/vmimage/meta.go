@@ -156,6 +156,14 @@ func (m *Meta) check() error {
 		if d.Format != "raw" && d.Format != "qcow2" {
 			return fmt.Errorf("%s: %q is no format of a disk", metaName, d.Format)
 		}
+		for _, p := range d.Parts {
+			if p.At < 0 || p.Size < 0 || p.At > d.Size-p.Size {
+				return fmt.Errorf("%s: a part of %s is outside the disk", metaName, d.File)
+			}
+		}
+	}
+	if len(m.Root.Parts) > 0 {
+		return fmt.Errorf("%s: the root is kept whole, not in parts", metaName)
 	}
 	for _, name := range m.files() {
 		if !filepath.IsLocal(name) {

@@ -23,7 +23,7 @@ func (m *maker) userDisk() error {
 		return err
 	}
 	if m.build.Kernel != "" {
-		m.meta.Kernel, m.meta.Cmdline = "kernel", "root=/dev/vda1 rw"
+		m.meta.Kernel, m.meta.Cmdline = "kernel", m.build.Words
 		if err := m.write("kernel", copyOf(m.build.Kernel)); err != nil {
 			return err
 		}
