@@ -84,7 +84,7 @@ func (i *instance) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := i.meet(ctx, m, i.node.bootLimit()); err != nil {
+	if err := i.meet(ctx, m, i.node.patience); err != nil {
 		return err
 	}
 	i.told(job.PhaseBooted)
@@ -115,8 +115,9 @@ func (i *instance) disks() string {
 	return i.place.Dir
 }
 
-func (n *node) bootLimit() time.Duration {
-	if n.image.Kind == vmimage.Stripped {
+// patienceFor is how long a guest of that kind may take to boot.
+func patienceFor(kind vmimage.Kind) time.Duration {
+	if kind == vmimage.Stripped {
 		return bootLimit
 	}
 	return fullLimit

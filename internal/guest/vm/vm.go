@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"muster/internal/guest"
 	"muster/internal/guest/vm/machine"
@@ -38,14 +39,15 @@ func New(table *proc.Table) *Guest { return &Guest{table: table, nodes: map[stri
 // node is what Prepare has found out.
 type node struct {
 	guest.Node
-	guest   *Guest
-	use     *image.Use
-	image   *vmimage.Image
-	host    machine.Host
-	accel   machine.Accel
-	tsc     int64
-	options options
-	warm    *warm // nil: every instance boots
+	guest    *Guest
+	use      *image.Use
+	image    *vmimage.Image
+	host     machine.Host
+	accel    machine.Accel
+	tsc      int64
+	options  options
+	patience time.Duration // with a guest that boots
+	warm     *warm         // nil: every instance boots
 
 	segments segments
 
@@ -111,6 +113,7 @@ func (g *Guest) prepare(ctx context.Context, n guest.Node) (*node, error) {
 	if err := made.findMachines(ctx); err != nil {
 		return nil, errors.Join(err, made.use.Close())
 	}
+	made.patience = patienceFor(made.image.Kind)
 	if n.Boot != BootCold && made.image.Kind != vmimage.UserDisk {
 		made.warm = newWarm(made)
 	}

@@ -176,7 +176,7 @@ func (w *warm) save(ctx context.Context, c machine.Config, dir string) error {
 	if err != nil {
 		return err
 	}
-	h, err := greet(ctx, m, w.node.bootLimit())
+	h, err := greet(ctx, m, w.node.patience)
 	if err != nil {
 		return err
 	}
