@@ -45,6 +45,9 @@ func (r *Report) advise() []Advice {
 
 // adviseMem: far less memory was used than asked for.
 func (r *Report) adviseMem() *Advice {
+	if r.run.Spec.Guest == "vm" {
+		return nil // it is a whole system's, of which the program's own peak says little
+	}
 	asked, peak := r.run.Spec.Mem, r.run.PeakMem
 	if asked <= 0 || peak <= 0 || r.run.Tasks[job.OutOfMemory] > 0 {
 		return nil
