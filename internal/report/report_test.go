@@ -271,6 +271,9 @@ func TestAdvice(t *testing.T) {
 	native := runOf(wineShape(100, 2), wineSpec())
 	native.Spec.Guest, native.CPU = "native", 4*time.Second
 
+	machine := mem(512, 10) // the memory of a VM
+	machine.Spec.Guest = "vm"
+
 	again := runOf(wineShape(20, 2), wineSpec())
 	again.Spec.Retries = 1
 	again.Tasks = map[job.State]int{job.Completed: 17, job.Failed: 3}
@@ -297,6 +300,7 @@ func TestAdvice(t *testing.T) {
 		{"nothing to say", runOf(wineShape(20, 2), wineSpec()), nil},
 		{"far too much memory asked", mem(2048, 310), []string{"--mem 390M"}},
 		{"memory about right", mem(512, 310), nil},
+		{"the memory of a virtual machine", machine, nil},
 		{"too little memory", oom, []string{"--mem 1G"}},
 		{"idle lanes of a run that was cut off", unfinished, nil},
 		{"more lanes than tasks", idle, []string{"--lanes 3"}},
