@@ -37,6 +37,11 @@ need_test() {
 	need ps procps
 	need_clusters
 	need qemu-system-x86_64 qemu-system-x86
+	need qemu-img qemu-utils
+	need mmdebstrap mmdebstrap # images of VMs
+	need mke2fs e2fsprogs
+	need fakechroot fakechroot # … for ordinary users
+	need fakeroot fakeroot
 }
 # Slurm and Grid Engine, on which the tests run too. Their daemons are installed, and
 # started by nobody but scripts/cluster-*.sh.

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"muster/internal/guest"
+	"muster/internal/guest/vm/guestinit"
 	"muster/internal/guest/wine/winetest"
 )
 
@@ -40,7 +41,7 @@ const patience = 20 * time.Second
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", Setup: setup(nil), Cmds: scriptCommands, RequireUniqueNames: true,
+		Dir: "testdata/script", Setup: setup(nil), Cmds: scriptCommands, RequireUniqueNames: true, Condition: scriptCondition,
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", Deadline: time.Now().Add(scriptsTake),
 	})
 }
@@ -107,6 +108,15 @@ func setup(more func(*testscript.Env) error) func(*testscript.Env) error {
 		}
 		return nil
 	}
+}
+
+// scriptCondition knows "init": this program carries muster-init, as those do that scripts/go.sh builds.
+func scriptCondition(what string) (bool, error) {
+	if what != "init" {
+		return false, fmt.Errorf("no condition %q", what)
+	}
+	_, err := guestinit.Bytes()
+	return err == nil, nil
 }
 
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){

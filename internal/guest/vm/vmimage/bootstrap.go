@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"muster/internal/guest"
+	"muster/internal/job"
 	"muster/internal/proc"
 )
 
@@ -168,10 +170,16 @@ func (b *Builder) bootstrap(ctx context.Context, what bootstrap) (*os.File, erro
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("it took more than %s", bootstrapLimit)
 		}
+		if found := noPackage.FindStringSubmatch(err.Error()); found != nil {
+			return nil, job.BadInputf("--packages: %s has no package %s", what.suite, found[1])
+		}
 		return nil, fmt.Errorf("building the system (mmdebstrap, mode %s): %w", what.mode, err)
 	}
 	return os.Open(what.target)
 }
+
+// noPackage is what apt says of a package that it does not know.
+var noPackage = regexp.MustCompile(`Unable to locate package ([a-z0-9+.-]+)`)
 
 const (
 	bootstrapLimit = 30 * time.Minute

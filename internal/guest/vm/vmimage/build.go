@@ -16,6 +16,7 @@ import (
 
 	"muster/internal/guest"
 	"muster/internal/image"
+	"muster/internal/job"
 	"muster/internal/proc"
 )
 
@@ -66,11 +67,9 @@ func NewBuilder(table *proc.Table, store *image.Store, getenv func(string) strin
 	return &Builder{table, store, getenv, init}
 }
 
-// settled fills in what b leaves open, and says what is wrong with it. Errors: guest.ErrUnfit.
+// settled fills in what b leaves open, and says what is wrong with it. Errors: job.ErrBadInput.
 func (b Build) settled() (Build, error) {
-	wrong := func(format string, args ...any) (Build, error) {
-		return b, fmt.Errorf("%w: "+format, append([]any{guest.ErrUnfit}, args...)...)
-	}
+	wrong := func(format string, args ...any) (Build, error) { return b, job.BadInputf(format, args...) }
 	own := ""
 	switch {
 	case b.Rootfs != "" && b.Disk != "":
@@ -142,7 +141,7 @@ var (
 )
 
 // Build builds an image, or finds it when the same one is there already. However many ask at once, one builds.
-// progress is told a line at a time what happens. Errors: guest.ErrUnfit, guest.ErrLacking, ctx.Err().
+// progress is told a line at a time what happens. Errors: job.ErrBadInput, guest.ErrLacking, ctx.Err().
 func (b *Builder) Build(ctx context.Context, what Build, progress func(string)) (image.Built, error) {
 	if progress == nil {
 		progress = func(string) {}
@@ -162,7 +161,7 @@ func (b *Builder) Build(ctx context.Context, what Build, progress func(string)) 
 	}
 	key, err := m.key()
 	if err != nil {
-		return image.Built{}, fmt.Errorf("%w: %w", guest.ErrUnfit, err)
+		return image.Built{}, job.BadInputf("%w", err)
 	}
 	built, err := b.store.Build(ctx, image.Recipe{
 		Guest: Guest, Key: key, Name: what.Name, Need: m.need(), Make: m.make,

@@ -9,6 +9,7 @@ import (
 
 	"muster/internal/goldentest"
 	"muster/internal/guest"
+	"muster/internal/job"
 )
 
 func TestSettled(t *testing.T) {
@@ -48,7 +49,7 @@ func TestSettled(t *testing.T) {
 			switch {
 			case c.want == "" && err != nil:
 				t.Errorf("refused: %v", err)
-			case c.want != "" && (!errors.Is(err, guest.ErrUnfit) || !strings.Contains(err.Error(), c.want)):
+			case c.want != "" && (!errors.Is(err, job.ErrBadInput) || !strings.Contains(err.Error(), c.want)):
 				t.Errorf("error %v, want one that says %q", err, c.want)
 			}
 		})

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"muster/internal/job"
 )
 
 // strippedCmdline is what the kernel of a stripped guest is told: not to try its ciphers at each boot, which
@@ -176,7 +178,7 @@ func (m *maker) userRoot(ctx context.Context) (*tree, *os.File, error) {
 	t, err := readTar(f, skip)
 	if err != nil {
 		f.Close()
-		return nil, nil, fmt.Errorf("%s: it is no tar archive, or a damaged one: %w", m.build.Rootfs, err)
+		return nil, nil, job.BadInputf("%s: it is no tar archive, or a damaged one: %w", m.build.Rootfs, err)
 	}
 	return t, f, nil
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"muster/internal/job"
 )
 
 // userDisk makes an image of a disk that the user brings. The disk is copied and stays as it is: clones
@@ -16,7 +18,7 @@ func (m *maker) userDisk() error {
 	m.progress("copying " + m.build.Disk)
 	name, format, size, err := describeDisk(m.build.Disk)
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.build.Disk, err)
+		return job.BadInputf("%s: %w", m.build.Disk, err)
 	}
 	m.meta.Root = Disk{File: name, Format: format, Size: size}
 	if err := m.write(name, copyOf(m.build.Disk)); err != nil {
