@@ -83,8 +83,8 @@ func serveOn(text string) error {
 	}
 	defer children.Close()
 	err = inside.Serve(os.NewFile(uintptr(fd), "host"), bystander{}, children)
-	if errors.Is(err, io.EOF) {
-		return nil
+	if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
+		return nil // the host has gone
 	}
 	return err
 }

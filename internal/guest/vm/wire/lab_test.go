@@ -44,7 +44,8 @@ func beGuest() int {
 		defer children.Close()
 		return inside.Serve(stream, calm{settled: os.Getenv("MUSTER_WIRE_GUEST")}, children)
 	}()
-	if err != nil && !errors.Is(err, io.EOF) {
+	// The host has gone, perhaps without having read all.
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
 		fmt.Fprintln(os.Stderr, "guest:", err)
 		return 1
 	}

@@ -17,7 +17,7 @@ var ErrClosed = errors.New("the link has ended")
 type Link struct {
 	stream io.ReadWriteCloser
 	take   func(kind Kind, id uint32, payload []byte) error
-	out    chan frame
+	out    queue
 	chunks chunks
 	gone   chan struct{}
 	work   sync.WaitGroup
@@ -28,20 +28,13 @@ type Link struct {
 	writers map[uint32]*Writer
 }
 
-// A frame waits to be written: its bytes, or somebody who wants to know that all before has been.
-type frame struct {
-	bytes   []byte
-	pool    *sync.Pool // takes bytes back; may be nil
-	flushed chan struct{}
-}
-
 // Open begins to speak on stream, which belongs to the link from now on; closing it has to wake whoever reads it. Every message goes to take, which
 // must not wait for anything, least of all call Send; the payload is its to keep. An error of take ends the link.
 func Open(stream io.ReadWriteCloser, take func(kind Kind, id uint32, payload []byte) error) *Link {
 	l := &Link{
 		stream:  stream,
 		take:    take,
-		out:     make(chan frame, 4),
+		out:     newQueue(),
 		gone:    make(chan struct{}),
 		readers: map[uint32]*Reader{},
 		writers: map[uint32]*Writer{},
@@ -126,7 +119,7 @@ func newFrame(kind Kind, id uint32, payload []byte) frame {
 	return frame{bytes: b}
 }
 
-// post hands a frame to the writing goroutine.
+// post hands a frame to the writing goroutine, when it has a slot.
 func (l *Link) post(ctx context.Context, f frame) error {
 	if !l.offer(f, ctx.Done()) {
 		return context.Cause(ctx)
@@ -138,7 +131,9 @@ func (l *Link) post(ctx context.Context, f frame) error {
 // When the link has ended, that is for nothing.
 func (l *Link) offer(f frame, cancelled <-chan struct{}) bool {
 	select {
-	case l.out <- f:
+	case l.out.slots <- struct{}{}:
+		f.slot = true
+		l.out.push(f)
 	case <-l.gone:
 	case <-cancelled:
 		return false
@@ -149,20 +144,17 @@ func (l *Link) offer(f frame, cancelled <-chan struct{}) bool {
 func (l *Link) write() error {
 	for {
 		select {
-		case f := <-l.out:
-			if f.flushed != nil {
-				close(f.flushed)
-				continue
-			}
-			_, err := l.stream.Write(f.bytes)
-			if f.pool != nil {
-				f.pool.Put(&f.bytes)
-			}
-			if err != nil {
-				return fmt.Errorf("writing to the other side: %w", err)
-			}
+		case <-l.out.some:
 		case <-l.gone:
 			return ErrClosed
+		}
+		for _, f := range l.out.take() {
+			if f.flushed == nil {
+				if _, err := l.stream.Write(f.bytes); err != nil {
+					return fmt.Errorf("writing to the other side: %w", err)
+				}
+			}
+			l.out.done(f)
 		}
 	}
 }

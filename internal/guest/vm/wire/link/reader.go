@@ -10,9 +10,8 @@ import (
 // Reader is the receiving end of a channel. It must be open before the other side may send: before
 // the message goes out that asks for it, or in the function that takes that message.
 type Reader struct {
-	link    *Link
-	id      uint32
-	stopped chan struct{} // closed by Stop
+	link *Link
+	id   uint32
 
 	mu    sync.Mutex
 	some  sync.Cond // there is something to read, or nothing will come
@@ -25,7 +24,7 @@ type Reader struct {
 
 // Reader opens the receiving end of channel id.
 func (l *Link) Reader(id uint32) *Reader {
-	r := &Reader{link: l, id: id, stopped: make(chan struct{})}
+	r := &Reader{link: l, id: id}
 	r.some.L = &r.mu
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -61,7 +60,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 	r.mu.Unlock()
 	if grant > 0 {
-		r.link.offer(newFrame(credit, r.id, binary.BigEndian.AppendUint32(nil, uint32(grant))), r.stopped)
+		r.link.out.push(newFrame(credit, r.id, binary.BigEndian.AppendUint32(nil, uint32(grant))))
 	}
 	return n, nil
 }
@@ -70,13 +69,6 @@ func (r *Reader) Read(p []byte) (int, error) {
 // with that reason. Nothing happens when all has been read, or the second time.
 func (r *Reader) Stop(why error) {
 	r.mu.Lock()
-	select {
-	case <-r.stopped:
-		r.mu.Unlock()
-		return
-	default:
-	}
-	close(r.stopped)
 	over := r.ended != nil
 	if !over {
 		r.ended = why
@@ -86,7 +78,7 @@ func (r *Reader) Stop(why error) {
 	r.mu.Unlock()
 	r.link.forget(r, nil)
 	if !over {
-		r.link.offer(textFrame(stop, r.id, why), nil)
+		r.link.out.push(textFrame(stop, r.id, why))
 	}
 }
 

@@ -92,7 +92,7 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	w.link.forget(nil, w)
-	w.link.offer(newFrame(end, w.id, nil), nil)
+	w.link.out.push(newFrame(end, w.id, nil))
 	return nil
 }
 
@@ -100,7 +100,7 @@ func (w *Writer) Close() error {
 func (w *Writer) Abort(why error) {
 	if w.finish(why) {
 		w.link.forget(nil, w)
-		w.link.offer(textFrame(end, w.id, why), nil)
+		w.link.out.push(textFrame(end, w.id, why))
 	}
 }
 

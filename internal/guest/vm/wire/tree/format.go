@@ -127,7 +127,7 @@ func (d *decoder) full(b []byte) error {
 
 // cutShort: the end of the stream is only good after finish.
 func cutShort(err error) error {
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: it ends too early", ErrBroken)
 	}
 	return err

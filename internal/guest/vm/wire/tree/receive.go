@@ -383,34 +383,32 @@ func (rc *receiver) fill(f *os.File) error {
 		if n > 1<<62-size || rc.most.Size > 0 && n > rc.most.Size-size {
 			return unix.EFBIG
 		}
+		at := size
 		size += n
 		if trailing = kind == hole; trailing {
-			if _, err := f.Seek(n, io.SeekCurrent); err != nil {
-				return err
-			}
 			continue
 		}
 		rc.count.Bytes += n
 		if rc.most.Bytes > 0 && rc.count.Bytes > rc.most.Bytes {
 			return fmt.Errorf("the tree has more than %d bytes", rc.most.Bytes)
 		}
-		if err := rc.copy(f, n); err != nil {
+		if err := rc.copy(f, at, n); err != nil {
 			return err
 		}
 	}
 }
 
-// copy writes the next n bytes to f.
-func (rc *receiver) copy(f *os.File, n int64) error {
+// copy writes the next n bytes to f, from at on.
+func (rc *receiver) copy(f *os.File, at, n int64) error {
 	for n > 0 {
 		b := rc.buf[:min(n, int64(len(rc.buf)))]
 		if err := rc.in.full(b); err != nil {
 			return err
 		}
-		if _, err := f.Write(b); err != nil {
+		if _, err := f.WriteAt(b, at); err != nil {
 			return err
 		}
-		n -= int64(len(b))
+		at, n = at+int64(len(b)), n-int64(len(b))
 	}
 	return nil
 }
