@@ -13,11 +13,12 @@ import (
 	contract "muster/internal/guest"
 	"muster/internal/guest/vm/machine"
 	"muster/internal/guest/vm/machine/machinetest"
+	"muster/internal/proc/proctest"
 )
 
 // TestFind: what is lacking is named, with the package that brings it.
 func TestFind(t *testing.T) {
-	table := newTable(t)
+	table := proctest.Table(t)
 	for _, c := range []struct {
 		name, script, want string
 	}{

@@ -12,7 +12,7 @@ import (
 
 	"muster/internal/guest/vm/machine"
 	"muster/internal/guest/vm/machine/machinetest"
-	"muster/internal/proc"
+	"muster/internal/proc/proctest"
 )
 
 // patience is how long a test waits for what comes at once on a machine with nothing else to do. A guest that has not
@@ -26,30 +26,13 @@ type lab struct {
 	config machine.Config
 }
 
-func newTable(t testing.TB) *proc.Table {
-	t.Helper()
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if n, err := table.Kill(context.Background(), func(proc.Info) bool { return true }); n > 0 || err != nil {
-			t.Errorf("%d processes were left (%v)", n, err)
-		}
-		if err := table.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return table
-}
-
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("booting takes seconds")
 	}
 	kernel := machinetest.NeedKernel(t)
-	table := newTable(t)
+	table := proctest.Table(t)
 	q, err := machine.Find(t.Context(), table, os.Getenv("PATH"))
 	if err != nil {
 		t.Fatal(err)
