@@ -6,17 +6,8 @@ import (
 	"syscall"
 )
 
-// carries skips a case that is about guests that do not share the host's files.
-func (h *harness) carries() {
-	h.t.Helper()
-	if !h.guest.Traits().Carries {
-		h.t.Skip("this guest shares the host's files")
-	}
-}
-
 // carriedTree: folders, links, modes and odd names come back, also when the program failed.
 func carriedTree(h *harness) {
-	h.carries()
 	i := h.open("i")
 	out := filepath.Join(h.folders.Out, "1", "tree")
 	if e, _, errs := h.run(i, h.c.Tree(h.path(i, out)), ""); e.Code != 3 {
@@ -35,7 +26,6 @@ func carriedTree(h *harness) {
 
 // carriedAfterCancel: what it has written until then is there.
 func carriedAfterCancel(h *harness) {
-	h.carries()
 	i := h.open("i")
 	file := filepath.Join(h.folders.Out, "1", "before")
 	p, started := h.watched(i, filepath.Join(h.folders.Out, "1", "s"), func(sign string) Program {
@@ -52,7 +42,6 @@ func carriedAfterCancel(h *harness) {
 
 // carriedAnew: an input that has changed since the instance saw it is the new one, whatever stood there before.
 func carriedAnew(h *harness) {
-	h.carries()
 	i := h.open("i")
 	real, link := filepath.Join(h.scratch, "real"), filepath.Join(h.folders.In, "1", "input")
 	if err := os.Symlink(real, link); err != nil {

@@ -66,6 +66,14 @@ type Config struct {
 	Leave func(file, started string) Program // creates the file, then does as Sleep
 }
 
+// carries reports whether the programs are there that only a guest that carries needs.
+func (c Config) carries() bool { return c.Tree != nil }
+
+type aCase struct {
+	name string
+	run  func(*harness)
+}
+
 // harness is one driver under test with one scratch folder.
 type harness struct {
 	t       *testing.T
@@ -79,10 +87,7 @@ type harness struct {
 
 // Run runs the whole suite.
 func Run(t *testing.T, c Config) {
-	for _, tc := range []struct {
-		name string
-		run  func(*harness)
-	}{
+	cases := []aCase{
 		{"exit codes", exitCodes},
 		{"arguments arrive as they are", arguments},
 		{"standard streams", streams},
@@ -105,10 +110,15 @@ func Run(t *testing.T, c Config) {
 		{"open with a cancelled context leaves nothing", openCancelled},
 		{"wait can be given up and repeated", waitAgain},
 		{"a child that left the session is found by its marks", detached},
-		{"what is carried arrives whole", carriedTree},
-		{"what a cancelled program has left is brought back", carriedAfterCancel},
-		{"each program finds its own inputs as they are", carriedAnew},
-	} {
+	}
+	if c.carries() {
+		cases = append(cases, []aCase{
+			{"what is carried arrives whole", carriedTree},
+			{"what a cancelled program has left is brought back", carriedAfterCancel},
+			{"each program finds its own inputs as they are", carriedAnew},
+		}...)
+	}
+	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.run(newHarness(t, c))
 		})
@@ -138,6 +148,9 @@ func newHarness(t *testing.T, c Config) *harness {
 		}
 	}
 	h.folders.Program = c.Folder
+	if h.guest.Traits().Carries != c.carries() {
+		t.Fatal("the suite has to have the programs for a guest that carries, and no other")
+	}
 	t.Cleanup(func() {
 		left, err := table.Kill(context.Background(), func(proc.Info) bool { return true })
 		if err != nil {
