@@ -314,9 +314,11 @@ func (a *app) measureLaunch(ctx context.Context, b *launchBench, progress *ui.Pr
 		return nil, err
 	}
 	ours := &bench.Muster{
-		Label: "muster, isolation " + b.isolation, Limit: b.counts[len(b.counts)-1], Table: table, Exe: exe, Env: a.environ, Dir: work,
-		Probe: probe, Nodes: b.nodes, Here: b.engine == "local", State: filepath.Join(work, "state"),
-		Flags: append([]string{"--guest", b.guest, "--isolation", b.isolation, "--engine", b.engine}, b.passed...),
+		Caller: bench.Caller{
+			Table: table, Exe: exe, State: filepath.Join(work, "state"), Env: a.environ, Dir: work,
+			Flags: append([]string{"--guest", b.guest, "--isolation", b.isolation, "--engine", b.engine}, b.passed...),
+		},
+		Label: "muster, isolation " + b.isolation, Limit: b.counts[len(b.counts)-1], Probe: probe, Nodes: b.nodes, Here: b.engine == "local",
 	}
 	plain := &bench.PlainWine{Table: table, Loader: b.wine.Loader, Server: b.wine.Server, Dir: filepath.Join(work, "wine"), Env: a.plainEnv(work), Probe: probe}
 	defer func() { err = errors.Join(err, plain.Close()) }()

@@ -27,6 +27,7 @@ type Contender interface {
 
 	// Launch brings n programs up, has them counted, and takes them down: when it
 	// returns, with an error or without, nothing of them is left. n is at most Most.
+	// What the numbers count is for the experiment to say (Experiment.Step).
 	Launch(ctx context.Context, n int) (Sample, error)
 
 	// Close removes what Prepare has made. Idempotent.
@@ -37,17 +38,20 @@ type Contender interface {
 type Sample struct {
 	Series    string
 	Instances int
+	Jobs      int // that the instances are dealt to; 0: there are none, but one launch
 	Repeat    int // from 1
 	Nodes     int
 
 	Launch time.Duration // from the command to the moment the last was alive
 	Copy   time.Duration // of that: until a node had what it needs, and each instance its own; 0: nothing is copied
 	Copies bool          // Copy was measured
+	First  time.Duration // of that: until the first was; 0: not known
+	Start  time.Duration // of one instance, from the beginning of its clone until it was alive, the median; 0: not known
 	Alive  int           // the most that were alive at once
 	Source Source        // who counted them
 	Memory int64         // bytes that the machine had less while all were alive; 0: not known
 	CPU    time.Duration // that everything had used by then; 0: not known
-	Down   time.Duration // at most so long from the last sight of all to the last gone; 0: not known
+	Down   time.Duration // taking down: at most so long from the last sight of all to the last gone, or the longest of one's own; 0: not known
 }
 
 // Source says who counted the living.
@@ -95,6 +99,7 @@ type Experiment struct {
 	Contenders []Contender // the first is the one that counts
 	Counts     []int       // ascending
 	Repeats    int
+	Step       func(n int) string // what a count is called; nil: so many at once
 }
 
 // Run measures, and returns what it has when it is interrupted. For each number
@@ -128,7 +133,11 @@ func (e Experiment) Run(ctx context.Context, p Progress) (samples []Sample, stop
 		}
 	}
 	for _, n := range e.Counts {
-		err := p.Do(ctx, human.Count(n)+" at once", 0, func(ctx context.Context, say func(string)) error {
+		step, before := human.Count(n)+" at once", len(samples)
+		if e.Step != nil {
+			step = e.Step(n)
+		}
+		err := p.Do(ctx, step, 0, func(ctx context.Context, say func(string)) error {
 			for repeat := 1; repeat <= e.Repeats; repeat++ {
 				for _, c := range slices.Clone(alive) {
 					if n > c.Most() {
@@ -150,10 +159,8 @@ func (e Experiment) Run(ctx context.Context, p Progress) (samples []Sample, stop
 		if err != nil {
 			return samples, stops, err
 		}
-		for _, pt := range Summarise(samples) {
-			if pt.Instances == n {
-				p.Note("  " + pt.String())
-			}
+		for _, pt := range Summarise(samples[before:]) {
+			p.Note("  " + pt.String())
 		}
 	}
 	return samples, stops, nil
@@ -161,9 +168,12 @@ func (e Experiment) Run(ctx context.Context, p Progress) (samples []Sample, stop
 
 func once(ctx context.Context, c Contender, n, repeat int) (Sample, error) {
 	s, err := c.Launch(ctx, n)
-	s.Series, s.Instances, s.Repeat = c.Name(), n, repeat
-	if err == nil && s.Alive < n {
-		err = fmt.Errorf("%w: %d of %d", ErrShort, s.Alive, n)
+	s.Series, s.Repeat = c.Name(), repeat
+	if s.Jobs == 0 {
+		s.Instances = n
+	}
+	if err == nil && s.Alive < s.Instances {
+		err = fmt.Errorf("%w: %d of %d", ErrShort, s.Alive, s.Instances)
 	}
 	return s, err
 }

@@ -61,7 +61,7 @@ func TestContendersTakeTurns(t *testing.T) {
 	for _, d := range []*double{ours, theirs} {
 		d.during = func(n int) { order = append(order, fmt.Sprint(d.name, n)) }
 	}
-	samples, stops, err := Experiment{[]Contender{ours, theirs}, Counts(4), 2}.Run(t.Context(), &quiet{})
+	samples, stops, err := Experiment{Contenders: []Contender{ours, theirs}, Counts: Counts(4), Repeats: 2}.Run(t.Context(), &quiet{})
 	if err != nil || len(stops) > 0 {
 		t.Fatal(err, stops)
 	}
@@ -90,7 +90,7 @@ func TestWhoFailsIsMeasuredNoFurther(t *testing.T) {
 			c.bad.name, c.bad.most = "bad", 8
 			ours := &double{name: "ours", most: 8}
 			q := &quiet{}
-			samples, stops, err := Experiment{[]Contender{ours, c.bad}, Counts(8), 1}.Run(t.Context(), q)
+			samples, stops, err := Experiment{Contenders: []Contender{ours, c.bad}, Counts: Counts(8), Repeats: 1}.Run(t.Context(), q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +116,7 @@ func TestWhoFailsIsMeasuredNoFurther(t *testing.T) {
 func TestOursMustLaunch(t *testing.T) {
 	want := errors.New("no Wine")
 	ours, theirs := &double{name: "ours", prepare: want}, &double{name: "theirs"}
-	if _, _, err := (Experiment{[]Contender{ours, theirs}, Counts(2), 1}).Run(t.Context(), &quiet{}); !errors.Is(err, want) {
+	if _, _, err := (Experiment{Contenders: []Contender{ours, theirs}, Counts: Counts(2), Repeats: 1}).Run(t.Context(), &quiet{}); !errors.Is(err, want) {
 		t.Errorf("got %v, want %v", err, want)
 	}
 	if ours.closed != 1 || theirs.closed != 1 {
@@ -132,7 +132,7 @@ func TestInterrupted(t *testing.T) {
 			cancel()
 		}
 	}
-	samples, _, err := Experiment{[]Contender{ours}, Counts(8), 1}.Run(ctx, &quiet{})
+	samples, _, err := Experiment{Contenders: []Contender{ours}, Counts: Counts(8), Repeats: 1}.Run(ctx, &quiet{})
 	if !errors.Is(err, context.Canceled) || len(samples) != 2 || ours.closed != 1 {
 		t.Errorf("got %d samples and %v, closed %d times", len(samples), err, ours.closed)
 	}

@@ -14,16 +14,21 @@ import (
 	"muster/internal/proc"
 )
 
-// Muster is the contender that counts: muster launch, called as a person calls it.
-type Muster struct {
-	Label string // its Name
-	Limit int    // its Most
+// A Caller calls muster as a person does.
+type Caller struct {
 	Table *proc.Table
 	Exe   string   // muster itself
-	Flags []string // of launch: --isolation, --engine …
 	State string   // where its runs are kept
-	Env   []string
-	Dir   string // to run it in
+	Env   []string // its environment
+	Dir   string   // to run it in
+	Flags []string // of launch, of map: --isolation, --engine …
+}
+
+// Muster is the contender that counts: muster launch.
+type Muster struct {
+	Caller
+	Label string // its Name
+	Limit int    // its Most
 	Probe Probe
 	Nodes int  // instances are spread over so many at most; 0: this machine alone
 	Here  bool // the programs run below this process
@@ -158,9 +163,9 @@ func (m *Muster) args(n int, hold time.Duration) []string {
 }
 
 // call runs muster to its end and reads the object that it prints last.
-func (m *Muster) call(ctx context.Context, args []string, into any) error {
-	argv := append([]string{m.Exe, "--state", m.State, "--color", "never"}, args...)
-	out, err := finish(ctx, m.Table, proc.Cmd{Path: m.Exe, Args: argv, Dir: m.Dir, Env: m.Env}, cancelTakes)
+func (c Caller) call(ctx context.Context, args []string, into any) error {
+	argv := append([]string{c.Exe, "--state", c.State, "--color", "never"}, args...)
+	out, err := finish(ctx, c.Table, proc.Cmd{Path: c.Exe, Args: argv, Dir: c.Dir, Env: c.Env}, cancelTakes)
 	if err != nil {
 		return err
 	}

@@ -69,12 +69,7 @@ const enoughForMemory = 256
 
 // cells are the point as a row of a table.
 func (p Point) cells() []string {
-	spread := func(s Spread, text func(float64) string) string {
-		if p.Repeats < 2 {
-			return text(s.Median)
-		}
-		return fmt.Sprintf("%s (%s to %s)", text(s.Median), text(s.Min), text(s.Max))
-	}
+	spread := p.reach
 	unless := func(missing bool, text string) string {
 		if missing {
 			return "–"
@@ -86,6 +81,14 @@ func (p Point) cells() []string {
 		fmt.Sprintf("%s, by %s", human.Count(p.Alive), p.Source), unless(p.Memory == 0 || p.Instances < enoughForMemory, human.Bytes(p.Memory)),
 		unless(p.CPU == 0, Seconds(p.CPU.Seconds())), unless(p.Down.Median == 0, spread(p.Down, Seconds)),
 	}
+}
+
+// reach is a measurement of the point, and how far its repeats are apart.
+func (p Point) reach(s Spread, text func(float64) string) string {
+	if p.Repeats < 2 {
+		return text(s.Median)
+	}
+	return fmt.Sprintf("%s (%s to %s)", text(s.Median), text(s.Min), text(s.Max))
 }
 
 // method says what the figures mean.

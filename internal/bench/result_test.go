@@ -65,6 +65,12 @@ func TestWrite(t *testing.T) {
 	if want := "launch.csv launch.json copy-time.svg copy-time.png launch-time.svg launch-time.png launch-rate.svg launch-rate.png report.md"; strings.Join(names, " ") != want {
 		t.Errorf("wrote %v, want %s", names, want)
 	}
+	compareGoldens(t, dir, "testdata", names)
+}
+
+// compareGoldens compares files with those of the same names that are right.
+func compareGoldens(t *testing.T, dir, goldens string, names []string) {
+	t.Helper()
 	for _, name := range names {
 		if strings.HasSuffix(name, ".png") {
 			continue // the same drawing; its bytes are the encoder's affair
@@ -73,7 +79,7 @@ func TestWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden := filepath.Join("testdata", name)
+		golden := filepath.Join(goldens, name)
 		if *update {
 			if err := os.WriteFile(golden, got, 0o644); err != nil {
 				t.Fatal(err)

@@ -28,10 +28,13 @@ func SpreadOf(values []float64) Spread {
 type Point struct {
 	Series    string
 	Instances int
+	Jobs      int // see Sample
 	Nodes     int
 	Repeats   int
 
 	Launch Spread // seconds
+	First  Spread // seconds; zero: not known
+	Start  Spread // seconds; zero: not known
 	Rate   Spread // instances per second
 	Copy   Spread // seconds; only where Copies
 	Copies bool
@@ -43,12 +46,13 @@ type Point struct {
 }
 
 // Summarise makes points of samples: in the order in which the series first
-// appear, by number of instances.
+// appear, by number of instances, and of jobs.
 func Summarise(samples []Sample) []Point {
 	order := map[string]int{}
 	type key struct {
 		series    string
 		instances int
+		jobs      int
 	}
 	groups := map[key][]Sample{}
 	var keys []key
@@ -56,14 +60,14 @@ func Summarise(samples []Sample) []Point {
 		if _, ok := order[s.Series]; !ok {
 			order[s.Series] = len(order)
 		}
-		k := key{s.Series, s.Instances}
+		k := key{s.Series, s.Instances, s.Jobs}
 		if groups[k] == nil {
 			keys = append(keys, k)
 		}
 		groups[k] = append(groups[k], s)
 	}
 	slices.SortFunc(keys, func(a, b key) int {
-		return cmp.Or(cmp.Compare(order[a.series], order[b.series]), cmp.Compare(a.instances, b.instances))
+		return cmp.Or(cmp.Compare(order[a.series], order[b.series]), cmp.Compare(a.instances, b.instances), cmp.Compare(a.jobs, b.jobs))
 	})
 	var out []Point
 	for _, k := range keys {
@@ -82,8 +86,10 @@ func pointOf(group []Sample) Point {
 	}
 	first := group[0]
 	p := Point{
-		Series: first.Series, Instances: first.Instances, Nodes: first.Nodes, Repeats: len(group), Source: first.Source, Alive: first.Alive,
+		Series: first.Series, Instances: first.Instances, Jobs: first.Jobs, Nodes: first.Nodes, Repeats: len(group), Source: first.Source, Alive: first.Alive,
 		Launch: spread(func(s Sample) float64 { return s.Launch.Seconds() }),
+		First:  spread(func(s Sample) float64 { return s.First.Seconds() }),
+		Start:  spread(func(s Sample) float64 { return s.Start.Seconds() }),
 		Rate:   spread(Sample.Rate),
 		Copy:   spread(func(s Sample) float64 { return s.Copy.Seconds() }),
 		Copies: !slices.ContainsFunc(group, func(s Sample) bool { return !s.Copies }),
@@ -102,6 +108,9 @@ func (p Point) String() string {
 	s := fmt.Sprintf("%s: %s", p.Series, Seconds(p.Launch.Median))
 	if p.Repeats > 1 {
 		s += fmt.Sprintf(" (%s to %s)", Seconds(p.Launch.Min), Seconds(p.Launch.Max))
+	}
+	if p.Jobs > 0 {
+		return s
 	}
 	return s + ", " + human.Rate(p.Rate.Median)
 }

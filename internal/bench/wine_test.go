@@ -43,7 +43,7 @@ func TestPlainWine(t *testing.T) {
 		contenders = append(contenders, Parallel(plain, parallel, shell, 12))
 	}
 	q := &quiet{}
-	samples, stops, err := Experiment{contenders, []int{2, 12}, 1}.Run(t.Context(), q)
+	samples, stops, err := Experiment{Contenders: contenders, Counts: []int{2, 12}, Repeats: 1}.Run(t.Context(), q)
 	if err != nil || len(stops) > 0 {
 		t.Fatal(err, stops)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,32 +13,45 @@ import (
 // Write writes everything that a result is shown in to a folder, and returns the
 // names of the files, the most telling one last.
 func (r *Result) Write(dir string) ([]string, error) {
-	var names []string
-	write := func(name string, content func(io.Writer) error) error {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			return err
-		}
-		if err := content(f); err != nil {
-			f.Close()
-			return err
-		}
-		names = append(names, name)
-		return f.Close()
+	w := writing{dir: dir}
+	w.file("launch.csv", r.WriteCSV)
+	w.file("launch.json", r.WriteJSON)
+	w.draw(r.Figures())
+	w.file("report.md", r.WriteReport)
+	return w.names, w.err
+}
+
+// writing writes files until one cannot be written.
+type writing struct {
+	dir   string
+	names []string
+	err   error
+}
+
+func (w *writing) file(name string, content func(io.Writer) error) {
+	if w.err != nil {
+		return
 	}
-	if err := write("launch.csv", r.WriteCSV); err != nil {
-		return names, err
+	f, err := os.Create(filepath.Join(w.dir, name))
+	if err != nil {
+		w.err = err
+		return
 	}
-	if err := write("launch.json", r.WriteJSON); err != nil {
-		return names, err
-	}
-	for _, d := range r.Figures() {
+	w.err = errors.Join(content(f), f.Close())
+	w.names = append(w.names, name)
+}
+
+func (w *writing) draw(all []Drawing) {
+	for _, d := range all {
 		for _, ext := range []string{".svg", ".png"} {
-			if err := plot.WriteFile(filepath.Join(dir, d.Name+ext), d.Figure); err != nil {
-				return names, fmt.Errorf("drawing %s: %w", d.Name, err)
+			if w.err != nil {
+				return
 			}
-			names = append(names, d.Name+ext)
+			if err := plot.WriteFile(filepath.Join(w.dir, d.Name+ext), d.Figure); err != nil {
+				w.err = fmt.Errorf("drawing %s: %w", d.Name, err)
+				return
+			}
+			w.names = append(w.names, d.Name+ext)
 		}
 	}
-	return names, write("report.md", r.WriteReport)
 }

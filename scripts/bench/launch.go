@@ -127,8 +127,11 @@ func withProbe(ctx context.Context, b *bench, measure func(*launchLab) ([]row, e
 
 func (l *launchLab) muster(isolation string, most int) *launches.Muster {
 	return &launches.Muster{
-		Label: "muster, isolation " + isolation, Limit: most, Table: l.table, Exe: l.b.muster, Env: l.b.env, Dir: l.b.work, Probe: l.probe, Here: true,
-		State: filepath.Join(l.b.work, "home", "runs"), Flags: []string{"--guest", "wine", "--engine", "local", "--isolation", isolation},
+		Caller: launches.Caller{
+			Table: l.table, Exe: l.b.muster, State: filepath.Join(l.b.work, "home", "runs"), Env: l.b.env, Dir: l.b.work,
+			Flags: []string{"--guest", "wine", "--engine", "local", "--isolation", isolation},
+		},
+		Label: "muster, isolation " + isolation, Limit: most, Probe: l.probe, Here: true,
 	}
 }
 
