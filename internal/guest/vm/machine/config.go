@@ -118,7 +118,7 @@ func (c Config) args(mem memory, incoming bool) []string {
 		"-device", bus.device("virtio-rng"),
 	)
 	if c.Net.card() {
-		a = append(a, "-netdev", c.Net.netdev(), "-device", bus.device("virtio-net", c.Net.device()...))
+		a = append(a, "-netdev", c.Net.netdev(), "-device", bus.device("virtio-net", c.Net.device(c.Board)...))
 	}
 	switch {
 	case incoming:
@@ -215,8 +215,11 @@ func (n Net) netdev() string {
 	return fmt.Sprintf("dgram,id=net,local.type=fd,local.str=%d", fdNext)
 }
 
-func (n Net) device() []string {
+func (n Net) device(b Board) []string {
 	words := []string{"netdev=net"}
+	if b == Q35 {
+		words = append(words, "romfile=") // nobody boots from it
+	}
 	if n.MAC != "" {
 		words = append(words, "mac="+n.MAC)
 	}

@@ -35,7 +35,7 @@ func TestArgs(t *testing.T) {
 		{name: "kvm", config: with(func(c *Config) { c.Accel, c.VCPUs = KVM, 4 })},
 		{name: "network", config: with(func(c *Config) { c.VCPUs, c.Net = 2, Net{User: true, MAC: "52:54:00:00:00:01"} })},
 		{name: "segment", config: with(func(c *Config) { c.Net = Net{Socket: os.Stdin} })},
-		{name: "disk", config: Config{Board: Q35, Accel: TCG, Memory: 1 << 30, CPU: "Nehalem", Disks: []Disk{{Name: "root", Path: "/lane0/root.qcow2", Format: "qcow2", Scratch: true}}}},
+		{name: "disk", config: Config{Board: Q35, Accel: TCG, Memory: 1 << 30, CPU: "Nehalem", Net: Net{User: true}, Disks: []Disk{{Name: "root", Path: "/lane0/root.qcow2", Format: "qcow2", Scratch: true}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := c.config.check(); err != nil {

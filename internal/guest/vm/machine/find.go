@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 
 	"muster/internal/guest"
 	"muster/internal/proc"
@@ -23,10 +24,13 @@ const (
 	debian  = "qemu-system-x86"
 )
 
-// Oldest is the first version that has all we use: descriptors as network backends.
-const oldest = 7
+// oldest is the first version that has all we use (-netdev dgram).
+const (
+	oldestMajor = 7
+	oldestMinor = 2
+)
 
-var versionLine = regexp.MustCompile(`^QEMU emulator version ((\d+)\.[0-9.]+)(?: \(([^)\n]*)\))?`)
+var versionLine = regexp.MustCompile(`^QEMU emulator version ((\d+)\.(\d+)[0-9.]*)(?: \(([^)\n]*)\))?`)
 
 // Find looks for QEMU in the folders of path (a PATH), and asks for its version. Errors: guest.ErrLacking.
 func Find(ctx context.Context, table *proc.Table, path string) (QEMU, error) {
@@ -49,9 +53,11 @@ func Find(ctx context.Context, table *proc.Table, path string) (QEMU, error) {
 	if m == nil {
 		return q, fmt.Errorf("%w: %s does not say which version of QEMU it is (%v: %.200q); reinstall the package %s", guest.ErrLacking, q.Path, out.Exit, append(out.Stdout, out.Stderr...), debian)
 	}
-	q.Version, q.Package = string(m[1]), string(m[3])
-	if major := string(m[2]); len(major) == 1 && major[0]-'0' < oldest {
-		return q, fmt.Errorf("%w: %s is version %s, and version %d is the oldest that will do; install a newer %s", guest.ErrLacking, q.Path, q.Version, oldest, debian)
+	q.Version, q.Package = string(m[1]), string(m[4])
+	major, _ := strconv.Atoi(string(m[2])) // digits, and not many
+	minor, _ := strconv.Atoi(string(m[3]))
+	if major < oldestMajor || major == oldestMajor && minor < oldestMinor {
+		return q, fmt.Errorf("%w: %s is version %s, and %d.%d is the oldest that will do; install a newer %s", guest.ErrLacking, q.Path, q.Version, oldestMajor, oldestMinor, debian)
 	}
 	return q, nil
 }

@@ -25,6 +25,8 @@ func TestFind(t *testing.T) {
 		{"new", "echo 'QEMU emulator version 9.1.0'", ""},
 		{"debian", "echo 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b2)'", ""},
 		{"old", "echo 'QEMU emulator version 5.2.0 (Debian 1:5.2)'", "version 5.2.0"},
+		{"nearly new", "echo 'QEMU emulator version 7.1.0'", "version 7.1.0"},
+		{"later", "echo 'QEMU emulator version 10.0.2'", ""},
 		{"stranger", "echo hello; exit 3", "hello"},
 		{"absent", "", "in no folder of PATH"},
 	} {
@@ -82,7 +84,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestPC boots a machine with a PC's devices, and with two vCPUs on CPUs of their own.
+// TestPC: a machine with a PC's devices and two vCPUs boots, is saved and resumed; its vCPUs are on CPUs of their own.
 func TestPC(t *testing.T) {
 	l := newLab(t)
 	var mine unix.CPUSet
@@ -99,11 +101,9 @@ func TestPC(t *testing.T) {
 	}
 	l.config.CPUs = l.config.CPUs[:2]
 	l.config.Board, l.config.VCPUs = machine.Q35, 2
-	m, err := l.host.Boot(t.Context(), l.config)
-	g := with(t, m, err)
-	if got := g.hears(); got != "ready" {
-		t.Errorf("the guest said %q", got)
-	}
+	dir := t.TempDir()
+	l.save(dir)
+	g := l.resume(t, dir)
 	if got, want := g.ask("disks"), "vda:root:ro vdb:scratch vdc:payload:ro "; got != want {
 		t.Errorf("the guest has %q, want %q", got, want)
 	}
@@ -147,13 +147,18 @@ func TestNet(t *testing.T) {
 	}
 	defer ours.Close()
 	defer theirs.Close()
-	for _, n := range []machine.Net{{}, {User: true, MAC: "52:54:00:00:00:07"}, {Socket: theirs}} {
-		l.config.Net = n
-		m, err := l.host.Boot(t.Context(), l.config)
-		g := with(t, m, err)
-		if err := g.Suspend(t.Context()); err != nil { // it is up, and obeys
-			g.Close()
-			t.Errorf("%+v: %v; %v", n, err, g.ends())
+	l.config.VCPUs = 2 // which microvms can have, too
+	l.config.Net = machine.Net{Socket: theirs}
+	for _, board := range []machine.Board{machine.Q35, machine.Micro} {
+		for _, n := range []machine.Net{{User: true, MAC: "52:54:00:00:00:07"}, {Socket: theirs}} {
+			config := l.config
+			config.Board, config.Net = board, n
+			m, err := l.host.Boot(t.Context(), config)
+			g := with(t, m, err)
+			if err := g.Suspend(t.Context()); err != nil { // it is up, and obeys
+				g.Close()
+				t.Errorf("%s, %+v: %v; %v", board, n, err, g.ends())
+			}
 		}
 	}
 	dir := t.TempDir()
