@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,8 +72,9 @@ func newLab(t *testing.T) *lab {
 	}
 	m, err := (machine.Host{Table: table, QEMU: qemu}).Boot(t.Context(), machine.Config{
 		Board: machine.Micro, Accel: machine.TCG, Memory: 128 << 20, TSC: machine.HostTSC(), Kernel: kernel,
-		Initrd: machinetest.InitrdOf(t, init, "lib/libcrc32c", "fs/erofs/erofs", "fs/overlayfs/overlay"),
+		Initrd: machinetest.InitrdOf(t, init, "lib/libcrc32c", "fs/erofs/erofs", "fs/overlayfs/overlay", "net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"),
 		Disks:  []machine.Disk{root, scratch, payload},
+		Net:    machine.Net{User: true, MAC: "52:54:00:00:00:01"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -171,6 +173,10 @@ func TestGuest(t *testing.T) {
 	const id = "0123456789abcdef0123456789abcdef"
 	err := l.Settle(t.Context(), wire.Settings{
 		Hostname: "clone7", MachineID: id, Now: now, Entropy: make([]byte, 64), Hosts: map[string]string{"other": "10.0.0.2"},
+		DNS: []netip.Addr{netip.MustParseAddr("10.0.2.3")},
+		Net: []wire.Interface{{
+			Name: "eth0", MAC: "52:54:00:12:34:56", Address: netip.MustParsePrefix("10.0.2.15/24"), Gateway: netip.MustParseAddr("10.0.2.2"),
+		}},
 		Mounts: []wire.Mount{{Device: "payload", At: "/run/muster/payload"}, {From: "/run/muster/payload/data", At: "/mnt/data"}},
 	})
 	if err != nil {
@@ -185,6 +191,10 @@ func TestGuest(t *testing.T) {
 		{"root", "cat /etc/os-release; echo changed >/etc/os-release; cat /etc/os-release", "ID=test\nchanged\n"},
 		{"temporary folder", "echo x >/tmp/x && cat /tmp/x && stat -c %a /tmp", "x\n1777\n"},
 		{"devices", "echo x >/dev/null; echo y >/dev/stdout; head -c 3 /dev/zero >/dev/shm/z; stat -c %s /dev/shm/z", "y\n3\n"},
+		{"network card", "cat /sys/class/net/eth0/address /sys/class/net/eth0/operstate", "52:54:00:12:34:56\nup\n"},
+		{"address", `while read -r a b rest; do [ "$b" != 10.0.2.15 ] || echo "$b"; done </proc/net/fib_trie | head -n 1`, "10.0.2.15\n"},
+		{"ways", `while read -r name to by rest; do echo "$name $to $by"; done </proc/net/route | tail -n 2`, "eth0 00000000 0202000A\neth0 0002000A 00000000\n"},
+		{"name server", "cat /etc/resolv.conf", "nameserver 10.0.2.3\n"},
 		{"loopback", "cat /sys/class/net/lo/operstate", "unknown\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,7 +64,8 @@ func run(first bool) error {
 		if err == nil {
 			return nil
 		}
-		say(fmt.Errorf("the host: %w", err)) // another one may come
+		say(fmt.Errorf("the host: %w", err))
+		time.Sleep(10 * time.Millisecond) // another one may come
 	}
 }
 

@@ -30,7 +30,12 @@ func (s system) Settle(set wire.Settings) error {
 		}
 	}
 	if set.Hostname != "" {
-		if err := setHostname(set.Hostname, set.Hosts); err != nil {
+		if err := setHostname(set.Hostname); err != nil {
+			return err
+		}
+	}
+	if set.Hostname != "" || len(set.Hosts) > 0 {
+		if err := setHosts(set.Hostname, set.Hosts); err != nil {
 			return err
 		}
 	}
@@ -76,17 +81,18 @@ func credit(random []byte) error {
 	return nil
 }
 
-// setHostname sets the name, and the addresses by which names are known.
-func setHostname(name string, hosts map[string]string) error {
+func setHostname(name string) error {
 	if err := unix.Sethostname([]byte(name)); err != nil {
 		return fmt.Errorf("setting the host name: %w", err)
 	}
-	if err := replace("/etc/hostname", name+"\n", 0o644); err != nil {
-		return err
-	}
+	return replace("/etc/hostname", name+"\n", 0o644)
+}
+
+// setHosts sets which names have which addresses; the guest's own has one in any case.
+func setHosts(name string, hosts map[string]string) error {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
-	if _, ok := hosts[name]; !ok {
+	if _, ok := hosts[name]; !ok && name != "" {
 		fmt.Fprintf(&b, "127.0.1.1 %s\n", name)
 	}
 	for _, h := range slices.Sorted(maps.Keys(hosts)) {
