@@ -11,7 +11,7 @@ func (a *app) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
 		Short:   "Repeat published experiments on this machine or cluster",
-		Example: "  muster bench launch --max 256",
+		Example: "  muster bench launch --max 256\n  muster bench vm --image deb --max-jobs 4 --repeats 3",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -20,7 +20,7 @@ func (a *app) benchCommand() *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(a.benchLaunchCommand())
+	cmd.AddCommand(a.benchLaunchCommand(), a.benchVMCommand())
 	return cmd
 }
 

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,65 +42,17 @@ type launchBench struct {
 
 const baselines = "xargs, parallel, plain"
 
-func (a *app) benchLaunch(cmd *cobra.Command, f benchLaunchFlags) (err error) {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	b, err := a.settleBench(ctx, cmd, f)
-	if err != nil {
-		return err
-	}
-	if f.dryRun {
-		b.print(a.print().Out)
-		return nil
-	}
-	progress, err := a.progress(false)
-	if err != nil {
-		return err
-	}
-	defer progress.Close()
-	made, err := newFolder(b.dir)
-	if err != nil {
-		return err
-	}
-	b.print(a.print().Err)
-	r, err := a.measureLaunch(ctx, b, progress)
-	if err != nil {
-		if made {
-			err = errors.Join(err, os.RemoveAll(b.dir))
-		}
-		return err
-	}
-	progress.Close()
-	names, err := r.Write(b.dir)
-	if err != nil {
-		return err
-	}
-	if f.json {
-		return r.WriteJSON(a.print().Out)
-	}
-	p := a.print()
-	p.Err.Printf("wrote %s and %s more to %s\n", names[len(names)-1], human.Plural(len(names)-1, "file"), human.Escape(b.dir))
-	p.Out.Printf("%s\n", strings.Join(r.Verdict(), "\n"))
-	return nil
+func (a *app) benchLaunch(cmd *cobra.Command, f benchLaunchFlags) error {
+	return a.benchmark(cmd.Context(), benchWords{dryRun: f.dryRun, json: f.json}, func(ctx context.Context) (benchmark, error) {
+		return a.settleBench(ctx, cmd, f)
+	})
 }
 
-// newFolder makes the folder of the results; made: it was not there.
-func newFolder(dir string) (made bool, err error) {
-	if entries, err := os.ReadDir(dir); err == nil {
-		if len(entries) > 0 {
-			return false, job.BadInputf("%s is not empty; --output DIR names another folder", dir)
-		}
-		return false, nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return false, job.BadInputf("making the folder of the results: %w", err)
-	}
-	return true, nil
-}
+func (b *launchBench) folder() string { return b.dir }
 
 // settleBench finds out what can be measured here, and refuses what cannot.
 func (a *app) settleBench(ctx context.Context, cmd *cobra.Command, f benchLaunchFlags) (*launchBench, error) {
-	b := &launchBench{flags: f, guest: "wine", isolation: string(job.IsolateNode), engine: "local", nodes: a.cfg.Count("nodes"), dir: f.output}
+	b := &launchBench{flags: f, guest: "wine", isolation: string(job.IsolateNode), engine: "local", nodes: a.cfg.Count("nodes")}
 	if g := a.cfg.Text("guest"); g != "auto" {
 		b.guest = g
 	}
@@ -119,18 +69,11 @@ func (a *app) settleBench(ctx context.Context, cmd *cobra.Command, f benchLaunch
 	if f.repeats < 1 || f.most < 0 || f.sharedMost < 1 || f.plainMost < 1 {
 		return nil, job.BadInputf("--max, --repeats, --against-max and --plain-max are numbers from 1")
 	}
-	if b.dir == "" {
-		b.dir = "muster-bench-launch-" + time.Now().Format("20060102-150405")
-	}
 	var err error
-	if b.dir, err = filepath.Abs(b.dir); err != nil {
+	if b.dir, err = benchFolder(f.output, "launch"); err != nil {
 		return nil, err
 	}
-	for _, name := range benchPassed {
-		if fl := cmd.Flags().Lookup(name); fl != nil && fl.Changed {
-			b.passed = append(b.passed, "--"+name+"="+fl.Value.String())
-		}
-	}
+	b.passed = passedFlags(cmd, benchPassed)
 	if err := a.chooseBaselines(ctx, b); err != nil {
 		return nil, err
 	}
@@ -143,9 +86,9 @@ func (a *app) sizeBench(ctx context.Context, b *launchBench) error {
 	if err != nil {
 		return err
 	}
-	b.room = bench.Room{Memory: n.Memory.Available, PIDs: int(n.Limits.Threads(os.Geteuid() == 0)), CPUs: n.Lanes()}
-	kernel, _, _ := strings.Cut(n.Kernel, "-")
-	b.machine = fmt.Sprintf("%s, %.0f GiB, kernel %s", human.Plural(b.room.CPUs, "CPU"), float64(n.Memory.Total)/(1<<30), kernel)
+	m := machineOf(n)
+	b.room = bench.Room{Memory: n.Memory.Available, PIDs: int(n.Limits.Threads(os.Geteuid() == 0)), CPUs: m.cpus}
+	b.machine = m.text
 	if b.wine.Version != "" {
 		b.machine += ", " + b.wine.Version
 	}
@@ -294,8 +237,8 @@ func (b *launchBench) print(out *ui.Stream) {
 	out.Printf("  writes    %s%s\n", human.Escape(b.dir), where)
 }
 
-// measureLaunch carries the experiment out.
-func (a *app) measureLaunch(ctx context.Context, b *launchBench, progress *ui.Progress) (r *bench.Result, err error) {
+// measure carries the experiment out.
+func (b *launchBench) measure(ctx context.Context, a *app, progress *ui.Progress) (_ benchResult, err error) {
 	table, err := a.table()
 	if err != nil {
 		return nil, err

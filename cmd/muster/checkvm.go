@@ -27,25 +27,30 @@ func (a *app) checkEmulator(ctx context.Context) (guestJSON, error) {
 	return g, err
 }
 
-// checkVM says how VMs run here.
-func (a *app) checkVM(ctx context.Context, asJSON bool) error {
+// lookVM finds out how VMs run here, and what is in the image of that name, or in all.
+func (a *app) lookVM(ctx context.Context, image string) (vm.Facts, error) {
 	table, err := a.table()
 	if err != nil {
-		return err
+		return vm.Facts{}, err
 	}
 	store, err := a.images()
 	if err != nil {
-		return err
+		return vm.Facts{}, err
 	}
 	root, _, err := node.ScratchRoot(a.scratchEnv)
 	if err != nil {
-		return err
+		return vm.Facts{}, err
 	}
 	home, err := scratch.Home(root)
 	if err != nil {
-		return err
+		return vm.Facts{}, err
 	}
-	f, err := vm.Look(ctx, table, store, home, a.cfg.Text("image"))
+	return vm.Look(ctx, table, store, home, image)
+}
+
+// checkVM says how VMs run here.
+func (a *app) checkVM(ctx context.Context, asJSON bool) error {
+	f, err := a.lookVM(ctx, a.cfg.Text("image"))
 	if err != nil {
 		return err
 	}
