@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,10 @@ const patience = 30 * time.Second
 // boot makes an ordinary system of an initramfs: the root with a layer for changes over it, and what
 // programs expect around it.
 func boot() error {
+	// The kernel gives its first process few; programs are to have what they have elsewhere.
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 1024, Max: 1 << 20}); err != nil {
+		return fmt.Errorf("raising the limit on open files: %w", err)
+	}
 	for _, m := range []mount{
 		{"proc", "/proc", "proc", 0, ""},
 		{"sysfs", "/sys", "sysfs", 0, ""},
@@ -145,8 +150,8 @@ func mountScratch(at string) error {
 		return err
 	}
 	options := ""
-	if kind == "ext4" {
-		options = "nobarrier,noauto_da_alloc,data=writeback,discard"
+	if kind == "ext4" { // nothing of it has to survive, and what is deleted is to leave the host's disk, too
+		options = "nobarrier,noauto_da_alloc,noinit_itable,discard"
 	}
 	err = (mount{dev, at, kind, unix.MS_NOATIME, options}).do()
 	if err != nil && options != "" {

@@ -60,13 +60,7 @@ func newLab(t *testing.T) *lab {
 	if out, err := exec.Command("/sbin/mke2fs", "-q", "-F", "-t", "ext4", scratch.Path, "2G").CombinedOutput(); err != nil {
 		t.Fatalf("making the scratch disk: %v: %s", err, out)
 	}
-	program := filepath.Join(dir, "muster-init")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building muster-init: %v: %s", err, out)
-	}
-	init, err := os.ReadFile(program)
+	init, err := os.ReadFile(built(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +91,18 @@ func newLab(t *testing.T) *lab {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// built builds the program as scripts/go.sh does.
+func built(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "muster-init")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building muster-init: %v: %s", err, out)
+	}
+	return program
 }
 
 // folder makes a folder with one file.
@@ -195,6 +201,8 @@ func TestGuest(t *testing.T) {
 		{"address", `while read -r a b rest; do [ "$b" != 10.0.2.15 ] || echo "$b"; done </proc/net/fib_trie | head -n 1`, "10.0.2.15\n"},
 		{"ways", `while read -r name to by rest; do echo "$name $to $by"; done </proc/net/route | tail -n 2`, "eth0 00000000 0202000A\neth0 0002000A 00000000\n"},
 		{"name server", "cat /etc/resolv.conf", "nameserver 10.0.2.3\n"},
+		{"signals to the first process", "kill -TERM 1; kill -INT 1; echo lives", "lives\n"},
+		{"open files", "ulimit -Sn; ulimit -Hn", "1024\n1048576\n"},
 		{"loopback", "cat /sys/class/net/lo/operstate", "unknown\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strconv"
 	"time"
 
@@ -46,10 +47,13 @@ func run(first bool) error {
 		return errors.New("usage: muster-init [-fd N]")
 	}
 	if first {
+		// Somebody who signals the first process is not to end the guest. Not ignored: programs would inherit that.
+		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
 		if err := boot(); err != nil {
 			return err
 		}
 	}
+	here := &system{first: first}
 	children, err := inside.NewChildren()
 	if err != nil {
 		return err
@@ -60,7 +64,7 @@ func run(first bool) error {
 		if err != nil {
 			return err
 		}
-		err = inside.Serve(port, system{first}, children)
+		err = inside.Serve(port, here, children)
 		if err == nil {
 			return nil
 		}

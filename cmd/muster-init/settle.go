@@ -17,7 +17,7 @@ import (
 )
 
 // Settle makes the guest itself. The random pool comes first, since the rest may draw from it.
-func (s system) Settle(set wire.Settings) error {
+func (s *system) Settle(set wire.Settings) error {
 	if len(set.Entropy) > 0 {
 		if err := credit(set.Entropy); err != nil {
 			return err
@@ -55,6 +55,11 @@ func (s system) Settle(set wire.Settings) error {
 	for _, m := range set.Mounts {
 		if err := show(m); err != nil {
 			return err
+		}
+		if m.Write && m.Device != "" {
+			s.mu.Lock()
+			s.kept = append(s.kept, m.At)
+			s.mu.Unlock()
 		}
 	}
 	return nil

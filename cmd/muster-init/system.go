@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,7 +17,12 @@ import (
 )
 
 // system is the guest's system.
-type system struct{ first bool } // this is the first process: nothing else runs here
+type system struct {
+	first bool // this is the first process: nothing else runs here
+
+	mu   sync.Mutex
+	kept []string // where disks are mounted that outlive the guest
+}
 
 // hello tells of the machine that this process runs on.
 func hello() wire.Hello {
@@ -38,20 +45,28 @@ func hello() wire.Hello {
 	return h
 }
 
-func (s system) Hello() wire.Hello { return hello() }
+func (s *system) Hello() wire.Hello { return hello() }
 
-// Quit writes everything out. What is mounted for writing is read-only afterwards, where that can be had.
-func (s system) Quit() error {
-	unix.Sync()
-	if s.first {
-		// The layer's disk is below a place that has no name any more; the root being at rest is what counts.
-		_ = unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+// Quit writes out what outlives the guest. Of what this process has mounted at boot nothing does: the root is read-only,
+// and the layer over it is thrown away.
+func (s *system) Quit() error {
+	if !s.first {
+		unix.Sync()
+		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, at := range slices.Backward(s.kept) {
+		if err := unix.Unmount(at, 0); err != nil {
+			return fmt.Errorf("unmounting %s: %w", at, err)
+		}
+	}
+	s.kept = nil
 	return nil
 }
 
 // Off takes the power away; a system's own first process is asked to, after it has ended its services.
-func (s system) Off() error {
+func (s *system) Off() error {
 	if s.first {
 		return cutPower()
 	}
@@ -65,7 +80,6 @@ func (s system) Off() error {
 
 // cutPower returns only when that fails.
 func cutPower() error {
-	unix.Sync()
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
 		return fmt.Errorf("powering off: %w", err)
 	}
