@@ -205,12 +205,12 @@ func logger() *slog.Logger { return slog.New(slog.NewTextHandler(os.Stderr, nil)
 func usage(cmd *cobra.Command, err error) error {
 	text := strings.TrimPrefix(err.Error(), "unknown flag: ")
 	if text == err.Error() {
-		return job.BadInputf("%w; muster %s --help lists the flags", err, cmd.Name())
+		return job.BadInputf("%w; %s --help lists the flags", err, cmd.CommandPath())
 	}
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
 	if close := job.Closest(text, known); close != "" {
 		return job.BadInputf("there is no flag %s; did you mean %s?", text, close)
 	}
-	return job.BadInputf("there is no flag %s; muster %s --help lists the flags", text, cmd.Name())
+	return job.BadInputf("there is no flag %s; %s --help lists the flags", text, cmd.CommandPath())
 }

@@ -50,7 +50,7 @@ func TestISO(t *testing.T) {
 	}
 }
 
-func TestUserData(t *testing.T) { goldentest.Check(t, "user-data.golden", userData()) }
+func TestUserData(t *testing.T) { goldentest.Check(t, "user-data.golden", userData) }
 
 func TestOrder(t *testing.T) {
 	s := stock{files: map[string]string{}, builtin: map[string]bool{"ext4": true, "crc16": true}}

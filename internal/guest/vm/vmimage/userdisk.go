@@ -90,7 +90,8 @@ func (m *maker) seed() error {
 	err := m.write(d.File, func(f *os.File) error {
 		err := writeISO(f, "cidata", []isoFile{
 			{"meta-data", []byte("instance-id: muster\n")},
-			{"user-data", []byte(userData())},
+			{"user-data", []byte(userData)},
+			{serviceName, []byte(service)},
 			{"muster-init", m.init},
 		})
 		if err != nil {
@@ -103,21 +104,15 @@ func (m *maker) seed() error {
 	return err
 }
 
-// userData is what cloud-init is to do: a program of three megabytes is better copied from the volume than
-// written into the orders.
-func userData() string {
-	var out strings.Builder
-	out.WriteString("#cloud-config\nwrite_files:\n- path: /" + servicePath + "\n  content: |\n")
-	for line := range strings.Lines(service) {
-		out.WriteString("    " + line)
-	}
-	out.WriteString(`runcmd:
+// userData is what cloud-init is to do, at each boot and as early as it does anything: what it is to run at the end
+// waits for everything else that it does, which is as long again.
+const userData = `#cloud-config
+bootcmd:
 - mkdir -p /run/muster-seed /usr/local/lib/muster
 - mount -o ro LABEL=cidata /run/muster-seed
 - install -m 0755 /run/muster-seed/muster-init /` + initPath + `
+- install -m 0644 /run/muster-seed/` + serviceName + ` /` + servicePath + `
 - umount /run/muster-seed
 - systemctl daemon-reload
 - systemctl start --no-block ` + serviceName + `
-`)
-	return out.String()
-}
+`
