@@ -52,19 +52,20 @@ PATH=$(dirname "$best"):$PATH
 export PATH
 
 # The program carries another one: muster-init, which runs in guests. What go makes of unchanged source
-# comes from its cache, so this takes a fraction of a second.
+# comes from its cache, so this takes a fraction of a second. Who may not write here uses what is there.
+bin=$root/internal/guest/vm/guestinit/bin
 case ${1-} in
 build | install | run | test)
-	bin=$root/internal/guest/vm/guestinit/bin
-	new=$(mktemp "$bin/.new.XXXXXX")
-	trap 'rm -f "$new"' EXIT
-	(cd "$root" && CGO_ENABLED=0 GOOS=linux GOFLAGS='' "$best" build -trimpath -buildvcs=false -ldflags '-s -w' -o "$new" ./cmd/muster-init)
-	if ! cmp -s "$new" "$bin/muster-init"; then
-		chmod 0755 "$new"
-		mv "$new" "$bin/muster-init"
+	if [ -w "$bin" ]; then
+		new=$(mktemp "$bin/.new.XXXXXX")
+		trap 'rm -f "$new"' EXIT
+		(cd "$root" && CGO_ENABLED=0 GOOS=linux GOFLAGS='' "$best" build -trimpath -buildvcs=false -ldflags '-s -w' -o "$new" ./cmd/muster-init)
+		if ! cmp -s "$new" "$bin/muster-init"; then
+			chmod 0755 "$new"
+			mv "$new" "$bin/muster-init"
+		fi
+		rm -f "$new"
 	fi
-	rm -f "$new"
-	trap - EXIT
 	;;
 esac
 exec "$best" "$@"
