@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"fmt"
+	"syscall"
 
 	"muster/internal/job"
 )
@@ -82,6 +83,10 @@ func (m *Machine) complaint(exit job.Exit) string {
 	text := fmt.Sprintf("exit code %d", exit.Code)
 	if exit.Signal != 0 {
 		text = fmt.Sprintf("signal %d", exit.Signal)
+	}
+	if exit.Signal == int(syscall.SIGBUS) {
+		// As a rule: this is how a mapped file says that its disk is full.
+		text += ", its memory's file cannot grow or has been cut: is the disk full?"
 	}
 	if last := m.stderr.last(1); last != "" {
 		text += " (" + last + ")"

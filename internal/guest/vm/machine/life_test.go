@@ -349,3 +349,24 @@ func TestUnsaved(t *testing.T) {
 		t.Error("a machine that was not to be saved was")
 	}
 }
+
+// TestNoRoomForMemory: a memory file that cannot hold the memory any more ends the machine, and that is said.
+func TestNoRoomForMemory(t *testing.T) {
+	l := newLab(t)
+	dir := t.TempDir()
+	m, err := l.host.BootToSave(t.Context(), l.config, dir)
+	g := with(t, m, err)
+	if err := g.Suspend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A disk that is full shows itself in the same way as a file that is too short.
+	if err := os.Truncate(filepath.Join(dir, "memory"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Continue(t.Context()); err != nil {
+		t.Log("it may end before it answers:", err)
+	}
+	if end := g.ends(); end.How != machine.Died || !strings.Contains(end.Detail, "is the disk full?") {
+		t.Errorf("got %q", end)
+	}
+}
