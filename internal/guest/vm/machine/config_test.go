@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"muster/internal/goldentest"
 )
 
@@ -125,6 +127,25 @@ func TestStateKey(t *testing.T) {
 		c.change(&h, &b)
 		if got := key(h, b); (got == want) != c.same {
 			t.Errorf("%s: the same key: %v, want %v", c.what, got == want, c.same)
+		}
+	}
+}
+
+// TestLimits: a limit that holds already is never raised, which an ordinary user may not.
+func TestLimits(t *testing.T) {
+	c := Config{Memory: 1 << 30, VCPUs: 2}
+	for _, held := range []uint64{0, 1000, 3 << 30, unix.RLIM_INFINITY} {
+		got, err := c.limits(func(_ int, l *unix.Rlimit) error { l.Cur, l.Max = 0, held; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range got {
+			if l.Value > held {
+				t.Errorf("resource %d: %d, where %d holds", l.Resource, l.Value, held)
+			}
+			if l.Resource == unix.RLIMIT_AS && held == unix.RLIM_INFINITY && l.Value < 9<<30 {
+				t.Errorf("an address space of %d bytes", l.Value)
+			}
 		}
 	}
 }

@@ -82,6 +82,11 @@ func (h Host) start(ctx context.Context, c Config, mem memory, state *os.File) (
 		files = append(files, state)
 	}
 
+	limits, err := c.limits(unix.Getrlimit)
+	if err != nil {
+		return nil, err
+	}
+
 	m := &Machine{
 		config: c, stream: stream.ours,
 		resumed: make(chan struct{}), pinned: make(chan struct{}), moved: make(chan string, 8),
@@ -94,7 +99,7 @@ func (h Host) start(ctx context.Context, c Config, mem memory, state *os.File) (
 		Files:  files,
 		Stderr: stderr.theirs,
 		CPUs:   c.CPUs,
-		Limits: c.limits(),
+		Limits: limits,
 	})
 	if err != nil {
 		return nil, err
@@ -214,13 +219,4 @@ func (m *Machine) close() error {
 		err = errors.Join(err, discard(dir))
 	}
 	return err
-}
-
-// limits bound what a QEMU that a guest has got hold of can take of its host.
-func (c Config) limits() []proc.Limit {
-	return []proc.Limit{
-		{Resource: unix.RLIMIT_CORE, Value: 0}, // a core would be the guest's memory
-		{Resource: unix.RLIMIT_NOFILE, Value: 1024},
-		{Resource: unix.RLIMIT_AS, Value: uint64(c.Memory) + translations<<20 + 2<<30},
-	}
 }
