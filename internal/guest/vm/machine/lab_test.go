@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"muster/internal/guest/vm/machine"
 	"muster/internal/guest/vm/machine/machinetest"
 	"muster/internal/proc/proctest"
@@ -32,6 +34,7 @@ func newLab(t testing.TB) *lab {
 		t.Skip("booting takes seconds")
 	}
 	kernel := machinetest.NeedKernel(t)
+	t.Cleanup(func() { goleak.VerifyNone(t) })
 	table := proctest.Table(t)
 	q, err := machine.Find(t.Context(), table, os.Getenv("PATH"))
 	if err != nil {
