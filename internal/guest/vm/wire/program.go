@@ -63,17 +63,33 @@ func (h *Host) Start(ctx context.Context, c Command, s Streams, ended func()) (*
 	if request.Errors {
 		p.receive(Errors, s.Err, "standard error")
 	}
+	asked := make(chan struct{}) // closed when the guest has been asked: before, it would not know the channel
 	if request.Input {
 		in := h.link.Writer(p.id + Input)
 		p.stop = func() { in.Abort(errEnded) }
-		p.work.Go(func() { feed(in, s.In) })
+		p.work.Go(func() {
+			<-asked
+			feed(in, s.In)
+		})
 	}
 	h.mu.Lock()
 	if h.programs != nil {
 		h.programs[p.id] = p
 	}
 	h.mu.Unlock()
-	if err := h.ask(ctx, Start, p.id, request, "starting "+c.Path+" in the guest"); err != nil {
+	doing := "starting " + c.Path + " in the guest"
+	answer := h.expect(p.id)
+	defer h.forget(p.id)
+	err := h.say(ctx, Start, p.id, request)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", doing, err)
+		p.stop()
+	}
+	close(asked)
+	if err == nil {
+		err = h.hear(ctx, answer, doing)
+	}
+	if err != nil {
 		p.abandon(err)
 		return nil, err
 	}
