@@ -38,13 +38,17 @@ func newForger(t *testing.T) (*forger, *wire.Host) {
 	f := &forger{t: t, stream: theirs, asked: make(chan asked, 100)}
 	go func() {
 		f.welcome(wire.Version)
+		known := map[uint32]bool{}
 		for {
 			kind, id, _, err := f.hear()
 			if err != nil {
 				return
 			}
 			if kind >= link.Message {
+				known[id] = true
 				f.asked <- asked{kind, id}
+			} else if !known[id-id%wire.Stride] {
+				t.Errorf("a frame of kind %d in channel %d came before what it is for", kind, id)
 			}
 		}
 	}()
@@ -180,6 +184,28 @@ func TestLies(t *testing.T) {
 	}
 	if e, err := p.Wait(t.Context()); err != nil || e != (wire.Exit{Code: 255, Signal: 64}) {
 		t.Errorf("got %+v, %v", e, err)
+	}
+}
+
+// TestInputFollows: a channel is not used before the guest was asked for what it belongs to; newForger looks for that.
+func TestInputFollows(t *testing.T) {
+	f, h := newForger(t)
+	go func() {
+		for a := range f.asked {
+			f.say(wire.Answer, a.id, "{}")
+			f.say(wire.Ended, a.id, "{}")
+		}
+	}()
+	defer close(f.asked)
+	for range 100 {
+		s, _ := streams(t, "words")
+		p, err := h.Start(t.Context(), wire.Command{Path: "/x"}, wire.Streams{In: s.In}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
