@@ -34,7 +34,8 @@ func newLab(t testing.TB) *lab {
 		t.Skip("booting takes seconds")
 	}
 	kernel := machinetest.NeedKernel(t)
-	t.Cleanup(func() { goleak.VerifyNone(t) })
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	table := proctest.Table(t)
 	q, err := machine.Find(t.Context(), table, os.Getenv("PATH"))
 	if err != nil {

@@ -143,8 +143,6 @@ func (m *monitor) send(ctx context.Context, command string, arguments any, file 
 	}
 	if err := m.write(ctx, append(line, '\n'), file); err != nil {
 		m.forget(s.id)
-		// Half a line may be with QEMU: nothing that follows would be understood.
-		m.conn.Close()
 		return s, fmt.Errorf("giving QEMU the command %s: %w", command, err)
 	}
 	return s, nil
@@ -157,8 +155,17 @@ func (m *monitor) write(ctx context.Context, line []byte, file *os.File) error {
 		return err
 	}
 	// A QEMU that hangs does not read; ctx ends the writing then.
-	stop := context.AfterFunc(ctx, func() { m.conn.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
+	late := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		m.conn.SetWriteDeadline(time.Unix(1, 0))
+		close(late)
+	})
+	defer func() {
+		if !stop() { // it may be under way, and is not to meet the next one's writing
+			<-late
+			m.conn.SetWriteDeadline(time.Time{})
+		}
+	}()
 	var rights []byte
 	if file != nil {
 		rights = unix.UnixRights(int(file.Fd()))
@@ -166,6 +173,13 @@ func (m *monitor) write(ctx context.Context, line []byte, file *os.File) error {
 	n, _, err := m.conn.WriteMsgUnix(line, rights, nil)
 	if err == nil && n < len(line) {
 		_, err = m.conn.Write(line[n:])
+	}
+	if err != nil && n > 0 {
+		// Half a line is with QEMU: nothing that follows would be understood.
+		m.conn.Close()
+	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +173,28 @@ func TestMonitorWaits(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, stop)
 	if err := <-waited; err == nil {
 		t.Error("writing to a QEMU that does not read succeeded for ever")
+	}
+}
+
+// TestMonitorGivenUp: who gives up at any moment takes nothing from those who come after.
+func TestMonitorGivenUp(t *testing.T) {
+	f, m := newFake(t, nil)
+	go io.Copy(io.Discard, f.conn) // ends with the connection
+	for i := range 3000 {
+		ctx, stop := context.WithCancel(t.Context())
+		go func() {
+			for range i % 100 { // sooner or later
+				runtime.Gosched()
+			}
+			stop()
+		}()
+		if _, err := m.send(ctx, "stop", nil, nil); err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatalf("giving up the %d. time: %v", i, err)
+		}
+		if _, err := m.send(t.Context(), "cont", nil, nil); err != nil {
+			t.Fatalf("after the %d. time: %v", i, err)
+		}
+		stop()
 	}
 }
 
