@@ -235,7 +235,7 @@ func (b *vmBench) print(out *ui.Stream) {
 	if b.absent != "" {
 		out.Printf("  left out  %s\n", b.absent)
 	}
-	out.Printf("  takes     about %s, if one VM takes what it does elsewhere: measured before the rest is\n", human.Duration(took))
+	out.Printf("  takes     about %s, roughly: what one VM takes is measured first, and settles what is left out\n", human.Duration(took))
 	out.Printf("  writes    %s\n", human.Escape(b.dir))
 }
 

@@ -4,8 +4,8 @@
 //	bench [-muster FILE] [-doc FILE] [-lanes N] [-scale F] [NAME…]
 //	bench spawn N WORKERS PROGRAM   the bare spawn loop that native compares with
 //
-// Names are native, wine, start, large, skewed, launch, slurm, and, measured only when they are named, slurm-256, launch-16384 and
-// launch-slurm-256. The clusters need root. It makes a home folder of its own below -work, so that the caller's runs and images are left alone, and removes
+// Names are native, wine, start, large, skewed, launch, slurm, and, measured only when they are named, slurm-256, launch-16384,
+// launch-slurm-256 and vm. The clusters need root. It makes a home folder of its own below -work, so that the caller's runs and images are left alone, and removes
 // it in the end.
 package main
 
@@ -90,6 +90,7 @@ func run(ctx context.Context, args []string) (err error) {
 		{"slurm-256", "The published launch, on 256 nodes of one machine", slurm256, nil, true},
 		{"launch-16384", "The published launch, on one machine", launch16384, nil, true},
 		{"launch-slurm-256", "Alive at once over 256 nodes of one machine", launchSlurm, nil, true},
+		{"vm", "Jobs in virtual machines", vms, nil, true},
 	}
 	names := flags.Args()
 	for _, m := range all {
