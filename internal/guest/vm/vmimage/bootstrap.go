@@ -216,9 +216,9 @@ func (b *Builder) run(ctx context.Context, tmp, path string, args ...string) (st
 	}
 	exit, err := child.Wait(ctx)
 	if err != nil {
-		// mmdebstrap removes what it has made when it is asked to end; killed, it could not. (Apart, it is killed
-		// at once, and leaves files in our folder only.)
-		child.Signal(syscall.SIGTERM)
+		// mmdebstrap removes what it has made when it is asked to end; killed, it could not. All of the group are
+		// asked, as unshare(1) passes nothing on.
+		child.SignalGroup(syscall.SIGTERM)
 		select {
 		case <-child.Done():
 		case <-time.After(tidyLimit):
