@@ -2,6 +2,7 @@ package vmimage
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -189,11 +190,13 @@ const (
 
 // run runs a program to its end and returns what it wrote to its standard output, its last MiB. The error has
 // the last lines that it wrote about errors. tmp is its folder for temporary files; "": the system's.
-func (b *Builder) run(ctx context.Context, tmp, path string, args ...string) (string, error) {
+// Nothing that the program has started is left when run returns.
+func (b *Builder) run(ctx context.Context, tmp, path string, args ...string) (_ string, err error) {
 	if tmp == "" {
 		tmp = os.TempDir()
 	}
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TMPDIR=" + tmp}
+	mark := guest.EnvInstance + "=image." + rand.Text()
+	env := []string{mark, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TMPDIR=" + tmp}
 	for _, name := range []string{"HOME", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy"} {
 		if v := b.getenv(name); v != "" {
 			env = append(env, name+"="+v)
@@ -214,6 +217,13 @@ func (b *Builder) run(ctx context.Context, tmp, path string, args ...string) (st
 	if err != nil {
 		return "", err
 	}
+	defer func() {
+		// fakeroot has a daemon, in a session of its own.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
+		defer cancel()
+		_, killErr := b.table.Family(mark).Kill(ctx)
+		err = errors.Join(err, killErr)
+	}()
 	exit, err := child.Wait(ctx)
 	if err != nil {
 		// mmdebstrap removes what it has made when it is asked to end; killed, it could not. All of the group are
