@@ -23,7 +23,7 @@ export MUSTER_TEST_SEED=${MUSTER_TEST_SEED:-1} MUSTER_TEST_ROUNDS=${MUSTER_TEST_
 # Packages whose tests run with the race detector (slow, and only of use here).
 race_packages=(internal/proc internal/rundir internal/agent internal/run internal/engine/local internal/engine/memory internal/guest/vm/wire internal/guest/vm/wire/link internal/guest/vm/wire/tree)
 # Packages whose tests run once more as an ordinary user.
-user_packages=(internal/agent internal/crashtest internal/guest/wine internal/guest/wine/wincompat internal/guest/vm/machine internal/guest/vm/vmimage internal/guest/vm/wire cmd/muster internal/guest/native internal/proc internal/engine/local internal/image)
+user_packages=(internal/agent internal/crashtest internal/guest/wine internal/guest/wine/wincompat internal/guest/vm internal/guest/vm/machine internal/guest/vm/vmimage internal/guest/vm/wire cmd/muster internal/guest/native internal/proc internal/engine/local internal/image)
 # Packages whose tests need a real cluster, and run as an ordinary user only: a driver's
 # beside the other's, and those that break both clusters after them. They wait most of
 # the time, so all others run meanwhile.

@@ -20,7 +20,9 @@ import (
 
 	"muster/internal/guest"
 	"muster/internal/guest/vm/guestinit"
+	"muster/internal/guest/vm/vmtest"
 	"muster/internal/guest/wine/winetest"
+	"muster/internal/proc"
 )
 
 // TestMain makes this binary muster itself when it is called by that name: by a
@@ -74,6 +76,31 @@ func TestWine(t *testing.T) {
 			for name, path := range programs {
 				e.Setenv(strings.ReplaceAll(name, "-", "_"), path)
 			}
+			return nil
+		}),
+	})
+}
+
+// TestVM does so with real VMs, whose image the tests of VMs share.
+func TestVM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the image alone takes seconds")
+	}
+	t.Parallel()
+	table, err := proc.NewTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	vmtest.Image(t, table)
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	images := vmtest.Store(t).Dir()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/vm", Cmds: scriptCommands, RequireUniqueNames: true,
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", Deadline: time.Now().Add(scriptsTake),
+		Setup: setup(func(e *testscript.Env) error {
+			e.Setenv("MUSTER_IMAGES", images)
 			return nil
 		}),
 	})
@@ -177,6 +204,10 @@ func leftovers(ts *testscript.TestScript, folders []string) (left []string) {
 	for _, path := range scratch {
 		// What memory is mounted on, in the agents' own namespaces, stays, empty.
 		if entries, err := os.ReadDir(path); filepath.Base(path) == "memory" && err == nil && len(entries) == 0 {
+			continue
+		}
+		// What is kept of guests that were saved, and of how they run, for later runs.
+		if name := filepath.Base(path); name == "vm-states" || strings.HasPrefix(name, "accel-") {
 			continue
 		}
 		left = append(left, path)

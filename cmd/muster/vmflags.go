@@ -1,8 +1,6 @@
 package main
 
 import (
-	"slices"
-
 	"github.com/spf13/pflag"
 
 	"muster/internal/guest/vm"
@@ -18,9 +16,6 @@ func addMounts(fl *pflag.FlagSet, mounts *[]string) {
 // vmRequest adds to a request what only VMs have.
 func (a *app) vmRequest(r *run.Request, mounts []string, dir string) error {
 	isVM := r.Guest == "vm"
-	if slices.Contains([]string{vm.BootCold, vm.BootWarm}, r.Boot) && !isVM {
-		return job.BadInputf("--boot %s is for VMs: add --guest vm", r.Boot)
-	}
 	o, err := a.vmOptions(isVM, mounts, dir)
 	if err != nil {
 		return err
@@ -38,11 +33,13 @@ func (a *app) vmRequest(r *run.Request, mounts []string, dir string) error {
 	return nil
 }
 
-// vmOptions are the settings that only VMs have.
+// vmOptions are the settings that only VMs have; other guests are refused them.
 func (a *app) vmOptions(isVM bool, mounts []string, dir string) (map[string]string, error) {
-	net := a.cfg.Text("net")
+	net, boot := a.cfg.Text("net"), a.cfg.Text("boot")
 	switch {
 	case isVM:
+	case boot == vm.BootCold, boot == vm.BootWarm:
+		return nil, job.BadInputf("--boot %s is for VMs: add --guest vm", boot)
 	case net != vm.NetNone:
 		return nil, job.BadInputf("--net %s is for VMs: add --guest vm", net)
 	case len(mounts) > 0:

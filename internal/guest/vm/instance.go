@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -105,11 +107,47 @@ func (i *instance) start(ctx context.Context, c guest.Command) (_ guest.Process,
 	if err := i.carrier.in(ctx, carried); err != nil {
 		return nil, err
 	}
-	if p.program, err = i.host.Start(ctx, in, streams, nil); err != nil {
+	if p.program, err = i.exec(ctx, in, streams); err != nil {
 		return nil, errors.Join(err, i.carrier.leave(i.life, carried))
 	}
 	i.watchers.Go(func() { p.watch(c.Ended) })
 	return p, nil
+}
+
+// exec starts a program. One of the guest's own may be in another of its folders than it is in on the host: systems
+// differ in whether /bin is /usr/bin.
+func (i *instance) exec(ctx context.Context, c wire.Command, s wire.Streams) (*wire.Program, error) {
+	at := int64(-1) // of standard input, of which a program that was not started may have taken something
+	if s.In != nil {
+		if n, err := s.In.Seek(0, io.SeekCurrent); err == nil {
+			at = n
+		}
+	}
+	p, err := i.host.Start(ctx, c, s, nil)
+	if !guestsOwn(c.Path) {
+		return p, err
+	}
+	missing := err
+	for _, dir := range programDirs {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return p, err
+		}
+		if dir == path.Dir(c.Path) {
+			continue
+		}
+		if at >= 0 {
+			if _, err := s.In.Seek(at, io.SeekStart); err != nil {
+				return nil, fmt.Errorf("going back in standard input: %w", err)
+			}
+		}
+		other := c
+		other.Path = path.Join(dir, path.Base(c.Path))
+		p, err = i.host.Start(ctx, other, s, nil)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missing
+	}
+	return p, err
 }
 
 // composed says a command in the guest's words, and what is to be carried for it.

@@ -26,6 +26,9 @@ const (
 // systemDirs are folders that every system has of its own: a program there is the guest's, not the host's.
 var systemDirs = []string{"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/games", "/usr/lib", "/usr/libexec"}
 
+// programDirs are those in which the guest's own programs are looked for.
+var programDirs = []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"}
+
 // guestsOwn reports whether a path means a file of the guest's own system.
 func guestsOwn(host string) bool {
 	for _, dir := range systemDirs {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -201,8 +202,24 @@ func (n *node) payloadFor(ctx context.Context, names names) (string, error) {
 	}
 	n.mu.Unlock()
 	// Whoever is first makes it for all, so nobody's ctx may end it half-way.
-	p.once.Do(func() { p.err = vmimage.WritePayload(context.WithoutCancel(ctx), p.path, sources) })
+	p.once.Do(func() { p.err = n.writePayload(context.WithoutCancel(ctx), p.path, sources) })
 	return p.path, p.err
+}
+
+func (n *node) writePayload(ctx context.Context, file string, sources []vmimage.Source) error {
+	for _, s := range sources {
+		if s.At == payloadProgram || n.present(s.Host) {
+			if err := carriable(s.Host); err != nil { // it has grown since the Front looked, or what is there now is ours
+				return err
+			}
+		}
+	}
+	return vmimage.WritePayload(ctx, file, sources)
+}
+
+// present reports whether a folder is in the guest because somebody is in it, and not because he named it.
+func (n *node) present(dir string) bool {
+	return slices.ContainsFunc(n.options.mounts, func(m Mount) bool { return m.Dir == dir && m.At == dir })
 }
 
 const payloadProgram = "program"
