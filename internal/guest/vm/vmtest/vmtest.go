@@ -5,6 +5,7 @@ package vmtest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,9 +35,8 @@ func Image(t testing.TB, table *proc.Table) (dir, key string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	store, rootfs := Store(t), ""
-	cache := filepath.Dir(store.Dir())
-	rootfs = filepath.Join(cache, "system.tar")
+	store := Store(t)
+	rootfs := filepath.Join(filepath.Dir(store.Dir()), fmt.Sprintf("system-%x.tar", sha256.Sum256([]byte(strings.Join(packages, " "))))) // a list that changes is another system
 	if err := system(ctx, rootfs); err != nil {
 		t.Fatalf("the system of a guest for tests: %v", err)
 	}
