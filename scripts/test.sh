@@ -24,6 +24,8 @@ export MUSTER_TEST_SEED=${MUSTER_TEST_SEED:-1} MUSTER_TEST_ROUNDS=${MUSTER_TEST_
 race_packages=(internal/proc internal/rundir internal/agent internal/run internal/engine/local internal/engine/memory internal/guest/vm/wire internal/guest/vm/wire/link internal/guest/vm/wire/tree)
 # Packages whose tests run once more as an ordinary user.
 user_packages=(internal/agent internal/crashtest internal/guest/wine internal/guest/wine/wincompat internal/guest/vm internal/guest/vm/machine internal/guest/vm/vmimage internal/guest/vm/wire cmd/muster internal/guest/native internal/proc internal/engine/local internal/image)
+# Packages whose tests run as an ordinary user only: long ones, in which root is no different.
+ordinary_packages=(internal/guest/vm)
 # Packages whose tests need a real cluster, and run as an ordinary user only: a driver's
 # beside the other's, and those that break both clusters after them. They wait most of
 # the time, so all others run meanwhile.
@@ -154,7 +156,9 @@ all)
 	mapfile -t race < <(existing "${race_packages[@]}")
 	mapfile -t drivers < <(existing "${driver_packages[@]}")
 	mapfile -t cluster_tests < <(existing "${cluster_packages[@]}")
-	mapfile -t plain < <("$go" list ./... | sed "s|^muster|.|" | grep -vxF "$(printf '%s\n' "${race[@]}" "${drivers[@]}" "${cluster_tests[@]}")")
+	mapfile -t ordinary < <(existing "${ordinary_packages[@]}")
+	[ "$(id -u)" -eq 0 ] || ordinary=()
+	mapfile -t plain < <("$go" list ./... | sed "s|^muster|.|" | grep -vxF "$(printf '%s\n' "${race[@]}" "${ordinary[@]}" "${drivers[@]}" "${cluster_tests[@]}")")
 	start_clusters
 	step clusters check_clusters || true
 	if [ "$(id -u)" -eq 0 ]; then
@@ -168,7 +172,7 @@ all)
 	tests "$out/main.json" "${plain[@]}"
 	if [ "$(id -u)" -eq 0 ]; then
 		say "tests as an ordinary user"
-		mapfile -t as_user < <(existing "${user_packages[@]}")
+		mapfile -t as_user < <(existing "${user_packages[@]}" "${ordinary_packages[@]}")
 		MUSTER_TEST_ENV='' step ordinary-user scripts/asuser.sh "$out/user.json" "${as_user[@]}" || true
 		wait "$beside" || true
 		beside=
