@@ -71,6 +71,16 @@ func TestMapArgs(t *testing.T) {
 	}
 }
 
+// What a node has to have before anything is measured reaches all that are used.
+func TestFirstScene(t *testing.T) {
+	for _, c := range []struct{ nodes, jobs, want int }{{0, 16, 1}, {8, 16, 8}, {8, 4, 4}} {
+		v := &VMJobs{Nodes: c.nodes, Scenes: Scenes(c.jobs, 2)}
+		if got := v.first(); got != (Scene{c.want, 1}) {
+			t.Errorf("of %d jobs on %d nodes the first is %v, want %d", c.jobs, c.nodes, got, c.want)
+		}
+	}
+}
+
 func TestSums(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -158,14 +158,14 @@ func (r *VMResult) method() string {
 	add := func(format string, args ...any) { fmt.Fprintf(&b, "- "+format+"\n", args...) }
 	where := "A job is a lane of this machine"
 	if r.Nodes > 0 {
-		where = fmt.Sprintf("Jobs go to as many nodes as there are jobs, at most %d, and share them beyond", r.Nodes)
+		where = fmt.Sprintf("A job is an element of a job array, or a lane of one where there are more than %d", r.Nodes)
 	}
 	add("%s; its VMs share its place (`--per-lane`). Each VM is cloned, started, has one job, is shut down and discarded.", where)
 	add("The job adds two numbers and says the sum. That word is stamped by the command that follows the run, on this host (`--timing socket`): no other clock has a part in it. All sums are checked.")
 	add("All have added: from the command to the last guest's word. muster's own start, its plan, and the engine are in it.")
 	add("A guest's own start: from the beginning of its clone to its word, by its node's clock; the median of a launch's guests.")
 	add("Shut down and discarded: from the end of the job until nothing is left of its guest; the slowest of a launch.")
-	add("The series take turns. Before the first launch that counts each has had one that does not, which reads the image, and for warm starts saves the guest that all others go on from.")
+	add("The series take turns. Before the first launch that counts each has had others that do not, on as many nodes as are used: they bring the image there, read it, and for warm starts save the guest that all go on from.")
 	add("Published: %s; 8 nodes, 1 to 16 jobs, 1 to 8 VMs each, 10 times. Its times are not at hand as numbers, so nothing stands beside these.", VMSource)
 	return b.String()
 }
