@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,5 +114,21 @@ func TestPhases(t *testing.T) {
 	}
 	if _, ok := phasesOf(events[4:], 10, 5); ok {
 		t.Error("a start whose beginning is missing is taken for a whole one")
+	}
+}
+
+// A series that was measured no further is compared with nothing.
+func TestVMRatios(t *testing.T) {
+	var points []vmPoint
+	text := `[
+		{"series": "stripped cold", "jobs": 1, "vms_per_job": 1, "launch_s": {"median": 2.5}, "start_s": {"median": 2}, "down_s": {"median": 0.1}},
+		{"series": "stripped cold", "jobs": 2, "vms_per_job": 1, "launch_s": {"median": 9}, "start_s": {"median": 9}},
+		{"series": "stripped warm", "jobs": 1, "vms_per_job": 1, "launch_s": {"median": 0.5}, "start_s": {"median": 0.1}}]`
+	if err := json.Unmarshal([]byte(text), &points); err != nil {
+		t.Fatal(err)
+	}
+	rows := vmRatios(points, "TCG")
+	if len(rows) != 2 || rows[0].ratio != "5" || rows[1].ratio != "20" || rows[1].muster != "100 ms" || rows[1].compared != "booted stripped: 2.00 s" {
+		t.Errorf("rows %+v", rows)
 	}
 }
