@@ -125,8 +125,11 @@ func output(ctx context.Context, t *testing.T, h *wire.Host, path string, args .
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	if _, err := out.Seek(0, io.SeekStart); err == nil {
-		_, err = io.Copy(&text, out)
+	if _, err := out.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(&text, out); err != nil {
+		t.Fatal(err)
 	}
 	if exit.Code != 0 || exit.Signal != 0 {
 		t.Errorf("%s ended with %d:%d: %s", path, exit.Code, exit.Signal, text.String())

@@ -81,13 +81,6 @@ func (t *tree) folder(p string) (*node, error) {
 	return n, nil
 }
 
-// file is a node with this content.
-func file(mode fs.FileMode, content []byte) *node {
-	return &node{mode: mode, size: int64(len(content)), open: func() (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(string(content))), nil
-	}}
-}
-
 // paths are all paths of the tree, folders before what is in them.
 func (t *tree) paths() []string { return slices.Sorted(maps.Keys(t.nodes)) }
 
