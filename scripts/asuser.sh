@@ -3,8 +3,8 @@
 # writes what `go test -json` would to EVENTS. Called as root: test binaries are
 # built as root and run as $MUSTER_TEST_USER, or as a user made for it and removed
 # afterwards, with a home, caches and temporary folder of its own. The files that
-# $MUSTER_TEST_ENV names (how clusters are used) are sourced for them; with
-# MUSTER_TEST_TOGETHER=1 the packages' tests run at the same time.
+# $MUSTER_TEST_ENV names (how clusters are used) are sourced for them. Two packages'
+# tests run at a time, as go test does it on two processors.
 set -euo pipefail
 
 [ $# -ge 2 ] || {
@@ -81,7 +81,7 @@ for package in "$@"; do
 		as_user "$work/bin/$name" -test.v=test2json -test.timeout="${MUSTER_TEST_TIMEOUT:-8m}" -test.paniconexit0 || echo FAIL
 	} 2>&1 | (cd "$root" && $go tool test2json -t -p "muster/$folder") >"$work/$name.json" &
 	running+=("$name")
-	[ "${MUSTER_TEST_TOGETHER:-}" = 1 ] || wait
+	[ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
 done
 wait
 for name in "${running[@]}"; do cat "$work/$name.json" >>"$events"; done

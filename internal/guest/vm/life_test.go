@@ -263,6 +263,12 @@ func TestBadStateIsReplaced(t *testing.T) {
 	if now := n.warm.kinds[kindOf(t, l)].state; now == nil || now.dir == was {
 		t.Errorf("it was not replaced: %v", now)
 	}
+	if left := n.warm.states.find(filepath.Base(was)[:strings.IndexByte(filepath.Base(was), '.')], nil); left != nil {
+		if left.dir == was {
+			t.Error("others may still try it")
+		}
+		left.close()
+	}
 	if len(l.told) == 0 || !strings.Contains(strings.Join(l.told, "\n"), "did not come to life") {
 		t.Errorf("told: %q", l.told)
 	}

@@ -38,6 +38,10 @@ type state struct {
 
 func (s *state) close() error { return s.lock.Close() }
 
+// condemn takes the sign from a state that does not come to life, so that nobody tries it again. Its files go when
+// room is made; should that fail, the next one finds out as this one did.
+func (s *state) condemn() { _ = os.Remove(s.lock.Name()) }
+
 const (
 	readyName = "ready"
 	newPart   = ".new."

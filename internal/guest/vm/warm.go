@@ -141,6 +141,7 @@ func (w *warm) get(ctx context.Context, k *warmKind, c machine.Config, bad *stat
 	if bad != nil && k.state == bad { // nobody has replaced it meanwhile
 		k.without, k.remade = k.remade, true
 		k.state = nil // its claim stays: others may be alive on it
+		bad.condemn()
 	}
 	if k.state != nil || k.without {
 		return k.state, nil
