@@ -111,16 +111,7 @@ func (l *lab) completions(r *rundir.Run) []completion {
 // differ from ours.
 func (l *lab) checkHistory(r *rundir.Run, tasks int, slack time.Duration) {
 	l.Helper()
-	first := map[int]completion{}
-	for _, c := range l.completions(r) {
-		f, ok := first[c.task]
-		if ok && f.attempt != c.attempt {
-			l.Errorf("task %d is completed twice: by attempt %d (journal %v) and attempt %d (journal %v)", c.task, f.attempt, f.journal, c.attempt, c.journal)
-		}
-		if !ok || c.at.Before(f.at) {
-			first[c.task] = c
-		}
-	}
+	first := l.checkCompleted(r, tasks)
 	begun := map[int]int{}
 	seen := map[string]bool{}
 	for _, e := range l.executions() {
@@ -137,12 +128,31 @@ func (l *lab) checkHistory(r *rundir.Run, tasks int, slack time.Duration) {
 	for t := 1; t <= tasks; t++ {
 		c, ok := first[t]
 		switch {
-		case !ok:
-			l.Errorf("no journal says that task %d is completed", t)
-		case begun[t] == 0:
+		case ok && begun[t] == 0:
 			l.Errorf("task %d is completed, and no program has begun", t)
-		case c.attempt < 1:
+		case ok && c.attempt < 1:
 			l.Errorf("task %d is completed by attempt %d", t, c.attempt)
 		}
 	}
+}
+
+// checkCompleted looks whether every task is completed, by one attempt, and returns the first record of each.
+func (l *lab) checkCompleted(r *rundir.Run, tasks int) map[int]completion {
+	l.Helper()
+	first := map[int]completion{}
+	for _, c := range l.completions(r) {
+		f, ok := first[c.task]
+		if ok && f.attempt != c.attempt {
+			l.Errorf("task %d is completed twice: by attempt %d (journal %v) and attempt %d (journal %v)", c.task, f.attempt, f.journal, c.attempt, c.journal)
+		}
+		if !ok || c.at.Before(f.at) {
+			first[c.task] = c
+		}
+	}
+	for t := 1; t <= tasks; t++ {
+		if _, ok := first[t]; !ok {
+			l.Errorf("no journal says that task %d is completed", t)
+		}
+	}
+	return first
 }

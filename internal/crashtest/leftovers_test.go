@@ -42,7 +42,10 @@ func (l *lab) leftovers(what where, spared func(process) bool) []string {
 		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			// The folder of all scratch folders of a user stays, and the mount point in it.
 			stays := dir == l.scratch && (filepath.Dir(path) == dir || d != nil && d.Name() == "memory" && filepath.Dir(filepath.Dir(path)) == dir)
-			if err == nil && path != dir && !stays {
+			if err == nil && path == l.saved() {
+				return filepath.SkipDir // for the next run; checkSaved looks at them
+			}
+			if err == nil && path != dir && !stays && !strings.HasPrefix(d.Name(), "accel-") {
 				left = append(left, "file "+path)
 			}
 			return nil // what vanishes meanwhile is just as well

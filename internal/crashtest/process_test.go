@@ -37,6 +37,7 @@ const (
 	keeper     role = "keeper"     // muster agent
 	inner      role = "agent"      // muster agent, below the keeper
 	wineserver role = "wineserver"
+	qemu       role = "qemu" // the machine of a guest
 	task       role = "task" // carries the mark of a task
 	other      role = "other"
 )
@@ -54,6 +55,8 @@ func (p process) role() role {
 		return command
 	case strings.HasPrefix(p.comm, "wineserver"):
 		return wineserver
+	case strings.HasPrefix(p.comm, "qemu-system"):
+		return qemu
 	case p.getenv(guest.EnvTask) != "":
 		return task
 	}

@@ -21,7 +21,7 @@ import (
 // would be the same: KEY is a hash of what they are made of. Nothing is synced: what was saved before the
 // machine's last start is not used any more.
 //
-//	KEY.building      held exclusively while a state of that key is made
+//	KEY.building      there and held exclusively while a state of that key is made
 //	KEY.new.RANDOM/   a state that is being made, or whose maker died
 //	KEY.RANDOM/       a state
 //	KEY.RANDOM/ready  the machine's boot id; held shared (flock) by all who use the state; its time is when it was last used
@@ -56,11 +56,11 @@ func (s states) get(ctx context.Context, key string, bad *state, save func(dir s
 	if st := s.find(key, bad); st != nil {
 		return st, false, nil
 	}
-	lock, err := s.lock(ctx, filepath.Join(s.dir, key+".building"))
+	lock, err := s.lock(ctx, buildingName(s.dir, key))
 	if err != nil {
 		return nil, false, err
 	}
-	defer lock.Close()
+	defer unlock(lock)
 	if st := s.find(key, bad); st != nil {
 		return st, false, nil
 	}
@@ -124,28 +124,56 @@ func claim(dir string) (*state, error) {
 	return &state{dir, f}, nil
 }
 
+// buildingName is the file that the maker of a state holds.
+func buildingName(dir, key string) string { return filepath.Join(dir, key+".building") }
+
 // lock waits for the exclusive right to make a state.
 func (s states) lock(ctx context.Context, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking the saved guests: %w", err)
-	}
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		f, err := tryLock(path)
 		if err == nil {
 			return f, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
 			return nil, fmt.Errorf("locking the saved guests: %w", err)
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// tryLock takes that right, unless somebody has it: unix.EWOULDBLOCK.
+func tryLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	// Whoever had it before has removed the file, so this may be one that nobody else finds.
+	mine, err := f.Stat()
+	if err == nil {
+		var there os.FileInfo
+		if there, err = os.Stat(path); err == nil && os.SameFile(mine, there) {
+			return f, nil
+		}
+	}
+	f.Close()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return nil, unix.EWOULDBLOCK
+}
+
+// unlock gives it up, and leaves nothing of it.
+func unlock(f *os.File) {
+	_ = os.Remove(f.Name()) // one that stays is in nobody's way
+	f.Close()
 }
 
 // list lists the folders of states, the one used last first.
@@ -170,13 +198,22 @@ func (s states) list() []string {
 	return dirs
 }
 
-// sweep removes what dead makers of that key have left. The caller holds the key's lock.
+// sweep removes what dead makers have left, of any key. The caller holds that key's lock.
 func (s states) sweep(key string) {
 	names, _ := os.ReadDir(s.dir)
 	for _, n := range names {
-		if strings.HasPrefix(n.Name(), key+newPart) {
-			_ = guest.RemoveAll(filepath.Join(s.dir, n.Name()))
+		k, _, making := strings.Cut(n.Name(), newPart)
+		if !making {
+			continue
 		}
+		if k != key {
+			lock, err := tryLock(buildingName(s.dir, k))
+			if err != nil {
+				continue // it has a maker
+			}
+			defer unlock(lock)
+		}
+		_ = guest.RemoveAll(filepath.Join(s.dir, n.Name()))
 	}
 }
 

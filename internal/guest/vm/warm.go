@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -31,14 +32,11 @@ type warmKind struct {
 	without bool // there is none to be had
 }
 
-// The folders of states, below Node.Keep, and how much is kept that nobody uses.
-const (
-	statesDir   = "vm-states"
-	statesLimit = 8 << 30
-)
+// statesLimit is how much is kept that nobody uses.
+const statesLimit = 8 << 30
 
 func newWarm(n *node) *warm {
-	return &warm{node: n, states: states{filepath.Join(n.Keep, statesDir), statesLimit}, kinds: map[string]*warmKind{}}
+	return &warm{node: n, states: states{filepath.Join(n.Keep, SavedFolder), statesLimit}, kinds: map[string]*warmKind{}}
 }
 
 func (w *warm) close() error {
@@ -170,6 +168,9 @@ func (w *warm) save(ctx context.Context, c machine.Config, dir string) error {
 		return err
 	}
 	if err := vmimage.WritePayload(ctx, payload, nil); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, savedImage), []byte(w.node.Image), 0o600); err != nil {
 		return err
 	}
 	c.Disks = w.node.disks(dir, payload)
