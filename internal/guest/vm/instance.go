@@ -18,6 +18,7 @@ import (
 
 	"muster/internal/guest"
 	"muster/internal/guest/vm/machine"
+	"muster/internal/guest/vm/vmimage"
 	"muster/internal/guest/vm/wire"
 	"muster/internal/job"
 	"muster/internal/proc"
@@ -25,14 +26,15 @@ import (
 
 // instance is a guest, alive: a machine, and a conversation with what runs in it.
 type instance struct {
-	node    *node
-	place   guest.Place
-	names   names
-	machine *machine.Machine
-	host    *wire.Host
-	carrier *carrier
-	port    *port       // on a segment; nil: there is none
-	phases  []job.Phase // that were told of; Open's alone
+	node      *node
+	place     guest.Place
+	names     names
+	machine   *machine.Machine
+	host      *wire.Host
+	carrier   *carrier
+	port      *port       // on a segment; nil: there is none
+	machineID string      // the guest's own, drawn for it
+	phases    []job.Phase // that were told of; Open's alone
 
 	life     context.Context // ends with Close: of what is being carried
 	end      context.CancelFunc
@@ -203,27 +205,55 @@ func environ(program []string, temp string) []string {
 }
 
 // Control implements guest.Instance. The guest's clocks stand still meanwhile, and the machine as a process, too:
-// whoever looks at the host sees that it is stopped.
+// whoever looks at the host sees that it is stopped. When it goes on, its clock is set.
 func (i *instance) Control(ctx context.Context, op job.Op) error {
+	if op != job.OpSuspend && op != job.OpContinue {
+		return fmt.Errorf("a VM cannot %s", op)
+	}
+	went, err := i.stopOrGo(ctx, op)
+	if err != nil || !went {
+		return err
+	}
+	ctx, done := context.WithTimeout(ctx, clockLimit)
+	defer done()
+	// A guest that is stopped or closed once more meanwhile does not answer, and need not.
+	if err := i.host.Settle(ctx, wire.Settings{Now: time.Now(), MachineID: i.machineID}); err != nil && i.Alive() && !i.suspended() {
+		return fmt.Errorf("setting the guest's clock: %w", err)
+	}
+	return nil
+}
+
+// clockLimit is how long a guest that goes on may take until it has set its clock.
+const clockLimit = 20 * time.Second
+
+// stopOrGo stops the guest or lets it go on. It reports whether it goes on by this.
+func (i *instance) stopOrGo(ctx context.Context, op job.Op) (went bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
-	case op != job.OpSuspend && op != job.OpContinue:
-		return fmt.Errorf("a VM cannot %s", op)
 	case i.closed || i.stopped == (op == job.OpSuspend):
-		return nil
+		return false, nil
 	case op == job.OpSuspend:
 		if err := i.machine.Suspend(ctx); err != nil {
-			return i.unlessDead(err)
+			return false, i.unlessDead(err)
 		}
 		i.stopped = true
-		return i.process().Signal(syscall.SIGSTOP)
+		return false, i.process().Signal(syscall.SIGSTOP)
 	}
 	i.stopped = false
 	if err := i.process().Signal(syscall.SIGCONT); err != nil {
-		return err
+		return false, err
 	}
-	return i.unlessDead(i.machine.Continue(ctx))
+	if err := i.machine.Continue(ctx); err != nil {
+		return false, i.unlessDead(err)
+	}
+	return true, nil
+}
+
+func (i *instance) suspended() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.stopped
 }
 
 // process is the machine as a process of the host.
@@ -242,8 +272,17 @@ func (i *instance) unlessDead(err error) error {
 // How long a guest may take to power itself down, and what is left of that when nobody wants to wait.
 const (
 	powerGrace = 5 * time.Second
+	fullGrace  = time.Minute // of a system that ends its services one by one
 	shortGrace = time.Second
 )
+
+// graceFor is how long a guest of that kind may take.
+func graceFor(kind vmimage.Kind) time.Duration {
+	if kind == vmimage.Stripped {
+		return powerGrace
+	}
+	return fullGrace
+}
 
 // Close implements guest.Instance.
 func (i *instance) Close(ctx context.Context) error {
@@ -265,7 +304,7 @@ func (i *instance) Close(ctx context.Context) error {
 
 // powerOff asks the guest to end, and waits for it as long as the grace is.
 func (i *instance) powerOff(ctx context.Context) {
-	grace := powerGrace
+	grace := graceFor(i.node.image.Kind)
 	if ctx.Err() != nil {
 		grace = shortGrace
 	}

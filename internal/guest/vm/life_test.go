@@ -3,6 +3,7 @@ package vm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"muster/internal/guest"
+	"muster/internal/guest/vm/vmimage"
 	"muster/internal/guest/vm/vmtest"
 	"muster/internal/job"
 	"muster/internal/proc"
@@ -323,5 +325,46 @@ func TestDiskFullOnTheWayBack(t *testing.T) {
 	e, out := l.run(l.open(p), "head -c 1000000 /dev/zero > "+outDir+"/x")
 	if e.Cause != job.CausePublish || !strings.Contains(e.Detail, "no space") {
 		t.Errorf("%v %s %q %s", e, e.Cause, e.Detail, out)
+	}
+}
+
+// The clock of a guest that was suspended is right when it goes on, and it is the same machine.
+func TestClockAfterSuspend(t *testing.T) {
+	const pause = 4 * time.Second
+	l := newLab(t, BootWarm, nil)
+	i := l.open(l.place("i"))
+	look := func() (id string, behind time.Duration) {
+		t.Helper()
+		now := time.Now()
+		e, out := l.run(i, "cat /etc/machine-id; date +%s%N")
+		var ns int64
+		if _, err := fmt.Sscan(out, &id, &ns); !e.OK() || err != nil {
+			t.Fatalf("%v %s %q: %v", e, e.Detail, out, err)
+		}
+		return id, now.Sub(time.Unix(0, ns))
+	}
+	id, _ := look()
+	if err := i.Control(t.Context(), job.OpSuspend); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(pause)
+	if err := i.Control(t.Context(), job.OpContinue); err != nil {
+		t.Fatal(err)
+	}
+	again, behind := look()
+	if behind > pause/2 {
+		t.Errorf("its clock is %v behind, having stood still for %v", behind, pause)
+	}
+	if again != id {
+		t.Errorf("machine %s has become %s", id, again)
+	}
+}
+
+// A system that ends its services one by one is given the time for it.
+func TestGraceFor(t *testing.T) {
+	for _, kind := range []vmimage.Kind{vmimage.Full, vmimage.UserDisk} {
+		if graceFor(kind) <= graceFor(vmimage.Stripped) {
+			t.Errorf("a guest of the kind %s has %v to power down", kind, graceFor(kind))
+		}
 	}
 }

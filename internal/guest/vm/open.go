@@ -39,7 +39,7 @@ func (g *Guest) Open(ctx context.Context, p guest.Place) (guest.Instance, error)
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{node: n, place: p, names: names{folders: p.Folders, mounts: n.options.mounts}}
+	i := &instance{node: n, place: p, names: names{folders: p.Folders, mounts: n.options.mounts}, machineID: hex.EncodeToString(random(16))}
 	i.life, i.end = context.WithCancel(context.Background())
 	if err := i.open(ctx); err != nil {
 		i.end()
@@ -183,7 +183,7 @@ const savedMAC = "52:54:00:6d:75:73"
 // settings make the guest itself: nothing that ought to be different in two machines is the same in two clones.
 func (i *instance) settings() wire.Settings {
 	s := wire.Settings{
-		Hostname: hostname(i.place.ID), MachineID: hex.EncodeToString(random(16)),
+		Hostname: hostname(i.place.ID), MachineID: i.machineID,
 		Now: time.Now(), Entropy: random(64), Mounts: i.mounts(),
 	}
 	switch i.node.options.net {
