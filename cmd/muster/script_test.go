@@ -101,9 +101,18 @@ func TestVM(t *testing.T) {
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", Deadline: time.Now().Add(scriptsTake),
 		Setup: setup(func(e *testscript.Env) error {
 			e.Setenv("MUSTER_IMAGES", images)
+			e.Setenv("FILES", manyFiles())
 			return nil
 		}),
 	})
+}
+
+// manyFiles is how many small files are brought back from a guest: without KVM, making them there takes the time.
+func manyFiles() string {
+	if n, err := strconv.Atoi(os.Getenv("MUSTER_TEST_ROUNDS")); err == nil && n >= 100 {
+		return "10000"
+	}
+	return "2000"
 }
 
 // setup gives a script folders of its own for everything, and makes its shell

@@ -3,10 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"muster/internal/guest/vm"
 	"muster/internal/node"
 	"muster/internal/scratch"
 	"muster/internal/stage"
@@ -14,13 +16,14 @@ import (
 	"muster/internal/ui/human"
 )
 
-// stageCommand looks after what runs have brought to this machine's own disk.
+// stageCommand looks after what runs have brought to this machine's own disk, and the guests that they saved there.
 func (a *app) stageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stage",
-		Short: "Look after what was brought to this machine: images, programs' folders",
+		Short: "Look after what was brought to this machine: images, programs' folders, saved VMs",
 		Long: `With --stage, image and program of a run are brought from the central storage to each node's own disk, and stay there for the next
-run. What was not used for longest goes by itself when room is needed; these commands show what is on this machine, and free the disk.`,
+run. So do the virtual machines that a run with --guest vm has booted and saved. What was not used for longest goes by itself when room is
+needed; these commands show what is on this machine, and free the disk.`,
 		Example: "  muster stage ls\n  muster stage clear\n  srun -w n017 muster stage clear",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,15 +37,30 @@ run. What was not used for longest goes by itself when room is needed; these com
 	return cmd
 }
 
-// stages opens the stages that there are on this machine.
-func (a *app) stages() ([]*stage.Store, error) {
+// scratchHomes are the user's scratch folders on this machine.
+func (a *app) scratchHomes() ([]string, error) {
 	roots, _ := node.StageRoots(a.scratchEnv)
-	var out []*stage.Store
+	var homes []string
 	for _, r := range roots {
 		home, err := scratch.Home(r.Path)
 		if err != nil {
 			return nil, err
 		}
+		if !slices.Contains(homes, home) {
+			homes = append(homes, home)
+		}
+	}
+	return homes, nil
+}
+
+// stages opens the stages that there are on this machine.
+func (a *app) stages() ([]*stage.Store, error) {
+	homes, err := a.scratchHomes()
+	if err != nil {
+		return nil, err
+	}
+	var out []*stage.Store
+	for _, home := range homes {
 		dir := filepath.Join(home, stage.Folder)
 		if _, err := os.Stat(dir); err != nil {
 			continue
@@ -90,6 +108,11 @@ func (a *app) stageListCommand() *cobra.Command {
 					all = append(all, stagedJSON{i.What, i.From, i.Dir, i.Size, i.LastUsed, i.InUse, i.Whole})
 				}
 			}
+			saved, err := a.savedGuests()
+			if err != nil {
+				return err
+			}
+			all = append(all, saved...)
 			if asJSON {
 				return a.printJSON(map[string]any{"version": 1, "staged": all})
 			}
@@ -101,6 +124,41 @@ func (a *app) stageListCommand() *cobra.Command {
 	return cmd
 }
 
+// savedHomes are the folders below which guests may have been saved: also where nothing would be staged.
+func (a *app) savedHomes() ([]string, error) {
+	homes, err := a.scratchHomes()
+	if err != nil {
+		return nil, err
+	}
+	root, _, err := node.ScratchRoot(a.scratchEnv)
+	if err != nil {
+		return homes, nil // then no guest runs here either
+	}
+	home, err := scratch.Home(root)
+	if err != nil || slices.Contains(homes, home) {
+		return homes, err
+	}
+	return append(homes, home), nil
+}
+
+// savedGuests are the VMs that were saved on this machine, as staged.
+func (a *app) savedGuests() (all []stagedJSON, err error) {
+	homes, err := a.savedHomes()
+	if err != nil {
+		return nil, err
+	}
+	for _, home := range homes {
+		saved, err := vm.ListSaved(home)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range saved {
+			all = append(all, stagedJSON{"a saved guest", s.Image, s.Dir, s.Size, s.LastUsed, s.InUse, s.Whole})
+		}
+	}
+	return all, nil
+}
+
 func (a *app) printStaged(all []stagedJSON) {
 	p := a.print()
 	if len(all) == 0 {
@@ -108,7 +166,7 @@ func (a *app) printStaged(all []stagedJSON) {
 		return
 	}
 	t := &ui.Table{Columns: []ui.Column{
-		{Title: "FROM", Path: true, Flex: true}, {Title: "SIZE", Right: true}, {Title: "USED", Right: true}, {Title: "STATE"}, {Title: "DIRECTORY", Path: true, Flex: true},
+		{Title: "WHAT"}, {Title: "FROM", Path: true, Flex: true}, {Title: "SIZE", Right: true}, {Title: "USED", Right: true}, {Title: "STATE"}, {Title: "DIRECTORY", Path: true, Flex: true},
 	}}
 	for _, s := range all {
 		state := "ready"
@@ -120,7 +178,7 @@ func (a *app) printStaged(all []stagedJSON) {
 		case s.InUse:
 			state = "in use"
 		}
-		t.Cells(ui.Cell{Text: s.From}, ui.Cell{Text: human.Bytes(s.Size)}, ui.Cell{Text: human.Duration(time.Since(s.LastUsed))}, ui.Cell{Text: state}, ui.Cell{Text: s.Directory})
+		t.Cells(ui.Cell{Text: s.What}, ui.Cell{Text: s.From}, ui.Cell{Text: human.Bytes(s.Size)}, ui.Cell{Text: human.Duration(time.Since(s.LastUsed))}, ui.Cell{Text: state}, ui.Cell{Text: s.Directory})
 	}
 	p.Out.Table(t)
 }
@@ -147,7 +205,28 @@ func (a *app) stageClearCommand() *cobra.Command {
 				}
 			}
 			a.print().Out.Printf("removed %s, %s\n", human.Plural(count, "staged tree"), human.Bytes(size))
-			return nil
+			return a.clearSavedGuests()
 		},
 	}
+}
+
+func (a *app) clearSavedGuests() error {
+	homes, err := a.savedHomes()
+	if err != nil {
+		return err
+	}
+	count, size := 0, int64(0)
+	for _, home := range homes {
+		gone, err := vm.ClearSaved(home)
+		for _, s := range gone {
+			count, size = count+1, size+s.Size
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if count > 0 {
+		a.print().Out.Printf("removed %s, %s\n", human.Plural(count, "saved guest"), human.Bytes(size))
+	}
+	return nil
 }

@@ -77,7 +77,7 @@ func eachSaved(keep string, do func(s Saved, remove func() error) error) error {
 func oneSaved(dir string, do func(s Saved, remove func() error) error) error {
 	st, err := os.Stat(dir)
 	if err != nil {
-		return nil //nolint:nilerr // it has gone meanwhile
+		return nil // it has gone meanwhile
 	}
 	s := Saved{Dir: dir, LastUsed: st.ModTime(), Size: taken(dir)}
 	if b, err := os.ReadFile(filepath.Join(dir, savedImage)); err == nil {
