@@ -86,7 +86,7 @@ func TestVM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the image alone takes seconds")
 	}
-	t.Parallel()
+	// Before others run beside it: a table collects the exits of all this process's children.
 	table, err := proc.NewTable()
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +95,7 @@ func TestVM(t *testing.T) {
 	if err := table.Close(); err != nil {
 		t.Fatal(err)
 	}
+	t.Parallel()
 	images := vmtest.Store(t).Dir()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/vm", Cmds: scriptCommands, RequireUniqueNames: true,

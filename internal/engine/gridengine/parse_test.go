@@ -205,6 +205,8 @@ func TestElementStands(t *testing.T) {
 		{[]note{asked}, "", true, "", 0, false},
 		{[]note{asked, ended}, "", true, job.Completed, 1, false},
 		{[]note{begun}, "waits", false, job.Running, 0, true},
+		{[]note{begun}, "waits", false, job.Running, 0, false}, // the qmaster has forgotten its start
+		{[]note{begun, begun}, "waits", true, job.Running, 1, false},
 		{[]note{ended}, "waits", false, job.Running, 0, true}, // the next look sees that it has gone
 		{[]note{begun, begun}, "waits again", true, job.Running, 1, true},
 		{[]note{begun}, "runs nowhere", false, job.Running, 0, false},

@@ -114,7 +114,9 @@ func (a *array) element(i int, t task, there bool) engine.Element {
 		last = notes[len(notes)-1]
 	}
 	over := started && last.ended() && !last.Requeue
-	fresh := started && a.fresh[i] // the queue may speak of a time before this start
+	// The queue may speak of a time before this start, also since its qmaster was killed before it had
+	// written the start down: what it starts again, it calls so ("Rq").
+	fresh := started && (a.fresh[i] || there && !last.ended() && t.unstarted())
 	waits := there && t.standing() == job.Pending && !fresh
 	again := there && started && !fresh && (last.Requeue || t.laterThan(last)) // a start of which nothing has been seen yet
 	switch {
