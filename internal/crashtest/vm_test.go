@@ -34,15 +34,7 @@ func TestCrashVM(t *testing.T) {
 		t.Skip("the image alone takes seconds")
 	}
 	seed, rounds := fromEnv(t, "MUSTER_TEST_SEED", 1), fromEnv(t, "MUSTER_TEST_ROUNDS", 10)
-	table, err := proc.NewTable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	vmtest.Image(t, table)
-	if err := table.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l := newLab(t)
+	l := vmLab(t)
 	// Its folder goes with the program: in one of its own, that is small.
 	upper := filepath.Join(l.dir, "tool", "upper.sh")
 	if err := os.Mkdir(filepath.Dir(upper), 0o700); err != nil {
@@ -51,7 +43,6 @@ func TestCrashVM(t *testing.T) {
 	if err := os.Rename(l.script("upper.sh"), upper); err != nil {
 		t.Fatal(err)
 	}
-	l.env = append(l.env, "MUSTER_IMAGES="+vmtest.Store(t).Dir())
 	// Half of the rounds are root's, half an ordinary user's: as whom this is run decides.
 	for i := range max(rounds/2, len(vmBlows)) {
 		rng := rand.New(rand.NewPCG(uint64(seed), uint64(i)+1))
@@ -67,6 +58,22 @@ func TestCrashVM(t *testing.T) {
 			l.calls = lab.calls
 		})
 	}
+}
+
+// vmLab is a lab with the image that tests of VMs share.
+func vmLab(t *testing.T) *lab {
+	t.Helper()
+	table, err := proc.NewTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	vmtest.Image(t, table)
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t)
+	l.env = append(l.env, "MUSTER_IMAGES="+vmtest.Store(t).Dir())
+	return l
 }
 
 // crashVM is one round.
@@ -166,4 +173,29 @@ func (l *lab) checkSaved() {
 		}
 		f.Close()
 	}
+}
+
+// The disk is full that a guest's output comes back to: the task fails, and says so; with room, it is done.
+func TestVMOutputDiskFull(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small file system takes root")
+	}
+	l := vmLab(t)
+	l.mount(l.out, "2m")
+	free := l.fill(l.out, 256<<10)
+	l.write(filepath.Join(l.in, "a"), "")
+	v := l.start("map", "--json", "--input", l.in, "--output", l.out, "--guest", "vm", "--image", "test", "--",
+		"/bin/sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x >{out}; cat {in}").judged()
+	if v.State != string(job.Failed) || v.Failed != 1 {
+		t.Errorf("the run is %+v", v)
+	}
+	if code, said, _ := l.run("status", "last"); code != 0 || !strings.Contains(said, "no space left") {
+		t.Errorf("status ended with %d and does not say why: %s", code, said)
+	}
+	free()
+	if v := l.start("resume", "last", "--json", "--failed").judged(); v.State != string(job.Completed) {
+		t.Errorf("resumed: %+v", v)
+	}
+	l.gone(everything, settleLimit, nil)
+	l.checkOutputs(map[string]string{"a.out": strings.Repeat("x", 1000000)})
 }
