@@ -151,7 +151,7 @@ func mountScratch(at string) error {
 	}
 	options := ""
 	if kind == "ext4" { // nothing of it has to survive, and what is deleted is to leave the host's disk, too
-		options = "nobarrier,noauto_da_alloc,noinit_itable,discard"
+		options = "nobarrier,noauto_da_alloc,noinit_itable,no_prefetch_block_bitmaps,discard"
 	}
 	err = (mount{dev, at, kind, unix.MS_NOATIME, options}).do()
 	if err != nil && options != "" {

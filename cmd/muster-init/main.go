@@ -53,7 +53,10 @@ func run(first bool) error {
 			return err
 		}
 	}
-	here := &system{first: first}
+	here := &system{first: first, hello: hello()}
+	if first {
+		here.own = makeOwn()
+	}
 	children, err := inside.NewChildren()
 	if err != nil {
 		return err

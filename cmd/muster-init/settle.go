@@ -30,16 +30,16 @@ func (s *system) Settle(set wire.Settings) error {
 		}
 	}
 	if set.Hostname != "" {
-		if err := setHostname(set.Hostname); err != nil {
+		if err := s.setHostname(set.Hostname); err != nil {
 			return err
 		}
 	}
 	if set.Hostname != "" || len(set.Hosts) > 0 {
-		if err := setHosts(set.Hostname, set.Hosts); err != nil {
+		if err := s.setHosts(set.Hostname, set.Hosts); err != nil {
 			return err
 		}
 	}
-	if err := setMachineID(set.MachineID); err != nil {
+	if err := s.setMachineID(set.MachineID); err != nil {
 		return err
 	}
 	for i, n := range set.Net {
@@ -86,15 +86,15 @@ func credit(random []byte) error {
 	return nil
 }
 
-func setHostname(name string) error {
+func (s *system) setHostname(name string) error {
 	if err := unix.Sethostname([]byte(name)); err != nil {
 		return fmt.Errorf("setting the host name: %w", err)
 	}
-	return replace("/etc/hostname", name+"\n", 0o644)
+	return s.own.write(hostnameFile, name+"\n", 0o644)
 }
 
 // setHosts sets which names have which addresses; the guest's own has one in any case.
-func setHosts(name string, hosts map[string]string) error {
+func (s *system) setHosts(name string, hosts map[string]string) error {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
 	if _, ok := hosts[name]; !ok && name != "" {
@@ -103,10 +103,10 @@ func setHosts(name string, hosts map[string]string) error {
 	for _, h := range slices.Sorted(maps.Keys(hosts)) {
 		fmt.Fprintf(&b, "%s %s\n", hosts[h], h)
 	}
-	return replace("/etc/hosts", b.String(), 0o644)
+	return s.own.write(hostsFile, b.String(), 0o644)
 }
 
-func setMachineID(id string) error {
+func (s *system) setMachineID(id string) error {
 	if id == "" {
 		var b [16]byte
 		if _, err := unix.Getrandom(b[:], 0); err != nil {
@@ -114,13 +114,14 @@ func setMachineID(id string) error {
 		}
 		id = hex.EncodeToString(b[:])
 	}
-	if err := replace("/etc/machine-id", id+"\n", 0o444); err != nil {
+	if err := s.own.write(machineIDFile, id+"\n", 0o444); err != nil {
 		return err
 	}
-	// D-Bus's is its own in some systems, and usually a link to the other.
-	const bus = "/var/lib/dbus/machine-id"
-	if st, err := os.Lstat(bus); err == nil && st.Mode().IsRegular() {
-		return replace(bus, id+"\n", 0o444)
+	if s.own[machineIDFile] != nil { // D-Bus's was looked after then
+		return nil
+	}
+	if st, err := os.Lstat(busFile); err == nil && st.Mode().IsRegular() {
+		return replace(busFile, id+"\n", 0o444)
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ import (
 // system is the guest's system.
 type system struct {
 	first bool // this is the first process: nothing else runs here
+	own   own
+	hello wire.Hello
 
 	mu   sync.Mutex
 	kept []string // where disks are mounted that outlive the guest
@@ -38,14 +40,24 @@ func hello() wire.Hello {
 	if unix.Sysinfo(&info) == nil {
 		h.Memory = int64(info.Totalram) * int64(info.Unit)
 	}
-	var up unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) == nil {
-		h.UpTime = up.Nano()
-	}
 	return h
 }
 
-func (s *system) Hello() wire.Hello { return hello() }
+// Hello implements inside.System. Of what it tells only the time is another in each clone.
+func (s *system) Hello() wire.Hello {
+	h := s.hello
+	h.UpTime = upTime()
+	return h
+}
+
+// upTime is how long the kernel has been running, in nanoseconds.
+func upTime() int64 {
+	var up unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
+		return 0
+	}
+	return up.Nano()
+}
 
 // Quit writes out what outlives the guest. Of what this process has mounted at boot nothing does: the root is read-only,
 // and the layer over it is thrown away.

@@ -3,6 +3,9 @@ package vm
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"os"
 	"sync"
 
 	"muster/internal/guest"
@@ -12,9 +15,9 @@ import (
 
 // folder is a folder of a program's that has a copy in the guest.
 type folder struct {
-	host, guest string
-	follow      bool // links are replaced by what they lead to
-	back        bool // it is brought back
+	host, guest string // host "": nothing is in it
+	follow      bool   // links are replaced by what they lead to
+	back        bool   // it is brought back
 }
 
 // carrier brings folders into a guest and back. Programs may have a folder in common: it is brought in for each, brought back after
@@ -63,14 +66,43 @@ func (n names) plan(c guest.Command) ([]folder, error) {
 	return all, nil
 }
 
-// in brings the folders in. When it fails none is left in the guest that no other program uses.
-func (c *carrier) in(ctx context.Context, all []folder) error {
+// in brings the folders in. Those in which nothing is are left to whoever starts the program, to be made in the same breath: most
+// are, and a request of its own is dear. When it fails none is left in the guest that no other program uses.
+func (c *carrier) in(ctx context.Context, all []folder) (toMake []string, err error) {
 	for i, f := range all {
-		if err := c.put(ctx, c.use(f), f); err != nil {
-			return errors.Join(err, c.leave(context.WithoutCancel(ctx), all[:i+1]))
+		copy := c.use(f)
+		bare, err := f.bare()
+		switch {
+		case err != nil:
+		case bare:
+			toMake = append(toMake, f.guest)
+			copy.mu.Lock() // whoever was removing it has done so; nobody else will
+			copy.mu.Unlock()
+		default:
+			err = c.put(ctx, copy, f)
+		}
+		if err != nil {
+			return nil, errors.Join(err, c.leave(context.WithoutCancel(ctx), all[:i+1]))
 		}
 	}
-	return nil
+	return toMake, nil
+}
+
+// bare reports whether nothing is in a folder.
+func (f folder) bare() (bool, error) {
+	if f.host == "" {
+		return true, nil
+	}
+	dir, err := os.Open(f.host)
+	if err != nil {
+		return false, fmt.Errorf("bringing %s into the guest: %w", f.host, err)
+	}
+	defer dir.Close()
+	_, err = dir.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
 }
 
 func (c *carrier) put(ctx context.Context, copy *copied, f folder) error {

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,7 +104,7 @@ func (i *instance) start(ctx context.Context, c guest.Command) (_ guest.Process,
 	if err != nil {
 		return nil, err
 	}
-	if err := i.carrier.in(ctx, carried); err != nil {
+	if in.Make, err = i.carrier.in(ctx, carried); err != nil {
 		return nil, err
 	}
 	if p.program, err = i.exec(ctx, in, streams); err != nil {
@@ -172,14 +170,11 @@ func (i *instance) composed(c guest.Command) (in wire.Command, carried []folder,
 		i.number++
 		temp = path.Join(ownDir, strconv.Itoa(i.number))
 		i.mu.Unlock()
-		carried = append(carried, folder{host: i.empty(), guest: temp})
+		carried = append(carried, folder{guest: temp})
 	}
 	in.Env = environ(c.Env, temp)
 	return in, carried, nil
 }
-
-// empty is an empty folder of the host's.
-func (i *instance) empty() string { return filepath.Join(i.place.Dir, "empty") }
 
 // environ is a program's environment: its own, but for what only the guest can know.
 func environ(program []string, temp string) []string {
@@ -358,6 +353,3 @@ func (i *instance) told(phase job.Phase) {
 		i.place.Events.Phase(phase)
 	}
 }
-
-// makeEmpty makes the empty folder.
-func (i *instance) makeEmpty() error { return os.Mkdir(i.empty(), 0o700) }

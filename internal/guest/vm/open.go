@@ -54,9 +54,6 @@ func (g *Guest) Open(ctx context.Context, p guest.Place) (guest.Instance, error)
 
 // open makes the clone, warm where that can be had.
 func (i *instance) open(ctx context.Context) error {
-	if err := i.makeEmpty(); err != nil {
-		return fmt.Errorf("making the instance's folder: %w", err)
-	}
 	payload, err := i.node.payloadFor(ctx, i.names)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ import (
 //	KEY.building      there and held exclusively while a state of that key is made
 //	KEY.new.RANDOM/   a state that is being made, or whose maker died
 //	KEY.RANDOM/       a state
-//	KEY.RANDOM/ready  the machine's boot id; held shared (flock) by all who use the state; its time is when it was last used
+//	KEY.RANDOM/ready  the machine's boot id, or another word: it is not to be used; held shared (flock) by all who use the state; its time is when it was last used
 type states struct {
 	dir   string
 	limit int64 // bytes that states may take which nobody uses
@@ -52,6 +52,9 @@ const (
 func (s states) get(ctx context.Context, key string, bad *state, save func(dir string) error) (st *state, made bool, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("making the folder of saved guests: %w", err)
+	}
+	if bad != nil {
+		_ = os.WriteFile(bad.lock.Name(), []byte("bad"), 0o600) // nobody else finds it, and it goes when nobody is alive on it
 	}
 	if st := s.find(key, bad); st != nil {
 		return st, false, nil

@@ -43,6 +43,12 @@ func TestStates(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(old.dir, "memory")); err != nil {
 		t.Errorf("a state in use: %v", err)
 	}
+	// Not even when the good one was made before others began to use the bad one.
+	for range 2 {
+		if again := get(nil); again.dir == old.dir || made.Load() != 2 {
+			t.Errorf("a bad state was given out again, %d made", made.Load())
+		}
+	}
 }
 
 func TestStateThatCannotBeMade(t *testing.T) {

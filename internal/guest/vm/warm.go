@@ -183,5 +183,8 @@ func (w *warm) save(ctx context.Context, c machine.Config, dir string) error {
 		return err
 	}
 	defer h.Close()
+	if err := rehearse(ctx, h); err != nil {
+		return errors.Join(fmt.Errorf("having the guest do once what its clones will: %w", err), m.Close())
+	}
 	return w.node.host.Save(ctx, m)
 }

@@ -116,6 +116,11 @@ func (h *Host) Settle(ctx context.Context, s Settings) error {
 	return h.ask(ctx, Settle, h.conversation(), s, "settling the guest")
 }
 
+// Rest has a guest that is about to be saved make beforehand what each of its clones would have to.
+func (h *Host) Rest(ctx context.Context) error {
+	return h.ask(ctx, Rest, h.conversation(), struct{}{}, "having the guest made ready to be saved")
+}
+
 // PowerOff ends the guest: programs are killed, file systems written out and unmounted. It returns when that is
 // done and the power is about to go; the stream ends soon after.
 func (h *Host) PowerOff(ctx context.Context) error {

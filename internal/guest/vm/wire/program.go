@@ -18,6 +18,7 @@ type Command struct {
 	Args []string // without the program's name
 	Env  []string // NAME=VALUE; all of it
 	Dir  string   // "": /
+	Make []string // folders that are made before, if they are not there
 }
 
 // Streams are a program's standard streams: regular files, which the caller opens and closes, but not before Wait
@@ -53,7 +54,7 @@ func (h *Host) Start(ctx context.Context, c Command, s Streams, ended func()) (*
 	p := &Program{host: h, id: h.conversation(), path: c.Path, ended: ended, done: make(chan struct{}), stop: func() {}}
 	merged := s.Out != nil && s.Out == s.Err
 	request := StartRequest{
-		Path: []byte(c.Path), Args: bytesOf(c.Args), Env: bytesOf(c.Env), Dir: []byte(c.Dir),
+		Path: []byte(c.Path), Args: bytesOf(c.Args), Env: bytesOf(c.Env), Dir: []byte(c.Dir), Make: bytesOf(c.Make),
 		Input: s.In != nil, Output: s.Out != nil, Errors: s.Err != nil && !merged, Merged: merged,
 	}
 	// The channels are open before the guest can use them.

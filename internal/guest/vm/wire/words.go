@@ -15,7 +15,7 @@ import (
 )
 
 // Version is the protocol's. Both sides have to be of the same.
-const Version = 1
+const Version = 2
 
 // PortName is the name of the virtio-serial port that the guest listens on.
 const PortName = "muster"
@@ -38,6 +38,7 @@ const (
 	Answer                         // guest: Reply, to all but Greet
 	Ended                          // guest: Exit of the program of that id; what it wrote was sent before
 	More                           // host: the beginning of a long message; what follows is added to it
+	Rest                           // host: nothing; the guest is about to be saved
 )
 
 // MaxMessage bounds a message that comes in several frames: a program's arguments and environment have to fit.
@@ -104,6 +105,7 @@ type StartRequest struct {
 	Args [][]byte `json:"args"` // without the program's name
 	Env  [][]byte `json:"env"`  // NAME=VALUE; all of it
 	Dir  []byte   `json:"dir"`
+	Make [][]byte `json:"make,omitempty"` // folders that are made before
 
 	Input  bool `json:"input"`  // standard input comes in its channel; otherwise there is none
 	Output bool `json:"output"` // standard output is wanted

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,10 +16,17 @@ import (
 
 // cells are control groups, one for each program: so that it ends as a whole whatever it did with sessions and
 // parents, and so that the kernel tells when it has killed something of it for lack of memory.
-type cells struct{ root string } // "": there are none
+type cells struct {
+	root string // "": there are none
+
+	mu    sync.Mutex
+	spare *cell // made beforehand, for the next program
+	empty *cell // its program has gone; it is removed when another one's has
+	made  int   // so many; each has a name of its own, also when another host speaks
+}
 
 // findCells makes a place for control groups in the tree of version 2, where that can be had.
-func findCells() cells {
+func findCells() *cells {
 	for _, top := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		var st unix.Statfs_t
 		if unix.Statfs(top, &st) != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
@@ -32,15 +40,19 @@ func findCells() cells {
 		for _, dir := range []string{top, root} {
 			_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+memory"), 0)
 		}
-		return cells{root}
+		return &cells{root: root}
 	}
-	return cells{}
+	return &cells{}
 }
 
-func (c cells) here() bool { return c.root != "" }
+func (c *cells) here() bool { return c.root != "" }
 
-func (c cells) close() {
+func (c *cells) close() {
 	if c.here() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.spare.remove()
+		c.empty.remove()
 		_ = os.Remove(c.root)
 	}
 }
@@ -51,12 +63,47 @@ type cell struct {
 	file *os.File // for starting a process in it
 }
 
-// open makes a cell.
-func (c cells) open(id uint32) (*cell, error) {
+// stock makes a cell that the next program gets.
+func (c *cells) stock() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spare != nil {
+		return nil
+	}
+	fresh, err := c.make()
+	if err == nil {
+		c.spare = fresh
+	}
+	return err
+}
+
+// open returns a cell for a program.
+func (c *cells) open() (*cell, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if spare := c.spare; spare != nil {
+		c.spare = nil
+		return spare, nil
+	}
+	return c.make()
+}
+
+// shut takes a cell back when its program has gone. To remove one is dear, and needless in a guest that ends with its
+// only program: so it waits for the next.
+func (c *cells) shut(old *cell) {
+	c.mu.Lock()
+	old, c.empty = c.empty, old
+	c.mu.Unlock()
+	old.remove()
+}
+
+// make makes a cell, under c.mu.
+func (c *cells) make() (*cell, error) {
 	if !c.here() {
 		return nil, nil
 	}
-	dir := filepath.Join(c.root, strconv.FormatUint(uint64(id), 10))
+	c.made++
+	dir := filepath.Join(c.root, strconv.Itoa(c.made))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the program's control group: %w", err)
 	}
@@ -122,8 +169,8 @@ func (c *cell) value(file, name string) int64 {
 	return 0
 }
 
-// close removes the cell.
-func (c *cell) close() {
+// remove removes the cell.
+func (c *cell) remove() {
 	if c == nil {
 		return
 	}

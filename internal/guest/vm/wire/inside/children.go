@@ -13,7 +13,7 @@ import (
 // Children starts processes and collects all exits of this one: also of orphans, which fall to it where it
 // is the first process or the subreaper. There is one in a process, and it owns every child.
 type Children struct {
-	cells cells
+	cells *cells
 	kick  chan struct{} // there are children again
 
 	mu    sync.Mutex

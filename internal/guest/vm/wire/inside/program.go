@@ -60,7 +60,7 @@ func (p *program) run(r wire.StartRequest) {
 	p.sweep()
 	streams.finish(p)
 	p.server.say(wire.Ended, p.id, p.exit())
-	p.cell.close()
+	p.server.children.cells.shut(p.cell)
 }
 
 // launch starts the process.
@@ -68,6 +68,11 @@ func (p *program) launch(r wire.StartRequest) (*streams, error) {
 	dir := string(r.Dir)
 	if dir == "" {
 		dir = "/"
+	}
+	for _, name := range r.Make {
+		if err := os.MkdirAll(string(name), 0o755); err != nil {
+			return nil, err
+		}
 	}
 	if st, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("working folder: %w", err)
@@ -79,7 +84,7 @@ func (p *program) launch(r wire.StartRequest) (*streams, error) {
 		return nil, err
 	}
 	defer streams.closeTheirs()
-	if p.cell, err = p.server.children.cells.open(p.id); err != nil {
+	if p.cell, err = p.server.children.cells.open(); err != nil {
 		streams.closeOurs()
 		return nil, err
 	}
@@ -90,7 +95,7 @@ func (p *program) launch(r wire.StartRequest) (*streams, error) {
 	p.child, err = p.server.children.start(path, argv, &syscall.ProcAttr{Dir: dir, Env: texts(r.Env), Files: streams.fds(), Sys: sys})
 	if err != nil {
 		streams.closeOurs()
-		p.cell.close()
+		p.cell.remove()
 		return nil, &os.PathError{Op: "start", Path: path, Err: err}
 	}
 	return streams, nil

@@ -115,6 +115,9 @@ func (s *Server) take(kind link.Kind, id uint32, payload []byte) error {
 		return request(payload, func(r wire.TreeRequest) {
 			s.answer(id, func() error { return os.RemoveAll(string(r.Dir)) })
 		})
+	case wire.Rest:
+		s.answer(id, s.children.cells.stock)
+		return nil
 	case wire.PowerOff:
 		s.work.Go(func() { s.powerOff(id) })
 		return nil
