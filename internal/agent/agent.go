@@ -199,7 +199,7 @@ func work(ctx context.Context, c Config, table *proc.Table) (ending, error) {
 		c.Began = began
 	}
 	a.time = newWalltime(a.spec, c.Environ, c.Began)
-	a.node = guest.Node{Scratch: c.Scratch, Image: a.spec.Image, ImageKey: a.spec.ImageKey, Boot: a.spec.Boot, Options: a.spec.GuestOpts, Keep: filepath.Dir(c.Scratch), Tell: a.said}
+	a.node = guest.Node{Scratch: c.Scratch, Image: a.spec.Image, ImageKey: a.spec.ImageKey, Boot: a.spec.Boot, Options: a.spec.GuestOpts, Keep: filepath.Dir(c.Scratch), Width: a.width(), Tell: a.said}
 	if err := a.makeFolders(); err != nil {
 		return endStopped, refused(ctx, c, err)
 	}

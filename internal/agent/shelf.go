@@ -72,6 +72,15 @@ func (s *shelf) programs() int {
 	return 1
 }
 
+// width is how many CPUs an instance is meant to use: its program's threads, or those of all that share it.
+func (a *agent) width() int {
+	threads := max(a.share.Threads, 1)
+	if a.spec.Isolation == job.IsolateNode {
+		threads *= a.together()
+	}
+	return max(min(threads, len(cpusAllowed())), 1)
+}
+
 // slotOf is the slot that a lane uses.
 func (s *shelf) slotOf(lane int, cpus []int) *slot {
 	if len(s.shared) > 0 {

@@ -97,6 +97,7 @@ type Node struct {
 	Boot     string            // the driver's word for how to boot
 	Options  map[string]string // the driver's own settings from Spec.GuestOpts
 	Keep     string            // node-local folder of the user's alone (0700), for what a driver makes here to use again in later runs; "": there is none
+	Width    int               // how many CPUs an instance is meant to use where its Place names none; 0: one
 	Tell     func(line string) // tells a person what a driver did for want of something better; may be nil, and called by several goroutines at once
 }
 

@@ -165,7 +165,7 @@ func (n *node) file(name string) string {
 // its disks are (dir has its own), is not.
 func (n *node) config(p guest.Place, dir, payload string) machine.Config {
 	c := machine.Config{
-		Board: machine.Board(n.image.Machine), Accel: n.accel, VCPUs: max(len(p.CPUs), 1), Memory: n.options.memory,
+		Board: machine.Board(n.image.Machine), Accel: n.accel, VCPUs: n.vcpus(p), Memory: n.options.memory,
 		Kernel: n.file(n.image.Kernel), Initrd: n.file(n.image.Initrd), Cmdline: n.image.Cmdline, TSC: n.tsc,
 		Disks:    n.disks(dir, payload),
 		Net:      machine.Net{User: n.options.net == NetUser},
@@ -175,6 +175,14 @@ func (n *node) config(p guest.Place, dir, payload string) machine.Config {
 		c.Net.MAC = savedMAC
 	}
 	return c
+}
+
+// vcpus is how many CPUs the instance of a place has.
+func (n *node) vcpus(p guest.Place) int {
+	if len(p.CPUs) > 0 {
+		return len(p.CPUs)
+	}
+	return max(n.Width, 1)
 }
 
 // payload is a disk that guests share, made by who needs it first.
