@@ -114,7 +114,9 @@ func (t task) standing() job.State {
 func (t task) queued() bool { return strings.Contains(t.state, "q") }
 
 // unstarted reports whether, as far as Grid Engine knows, it was never started: what is queued again has no "w".
-func (t task) unstarted() bool { return strings.Contains(t.state, "w") && !strings.Contains(t.state, "E") }
+func (t task) unstarted() bool {
+	return strings.Contains(t.state, "w") && !strings.Contains(t.state, "E")
+}
 
 // skew is how much later than an element's first note a start must be to be another one.
 const skew = 20 * time.Second
