@@ -238,32 +238,19 @@ func (b *launchBench) print(out *ui.Stream) {
 }
 
 // measure carries the experiment out.
-func (b *launchBench) measure(ctx context.Context, a *app, progress *ui.Progress) (_ benchResult, err error) {
-	table, err := a.table()
-	if err != nil {
-		return nil, err
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding muster's own program: %w", err)
-	}
-	work := filepath.Join(b.dir, ".work")
-	if err := os.Mkdir(work, 0o700); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	probe, err := a.probe(ctx, b, table, work)
+func (b *launchBench) measure(ctx context.Context, a *app, with benchKit) (_ benchResult, err error) {
+	probe, err := a.probe(ctx, b, with.table, with.work)
 	if err != nil {
 		return nil, err
 	}
 	ours := &bench.Muster{
 		Caller: bench.Caller{
-			Table: table, Exe: exe, State: filepath.Join(work, "state"), Env: a.environ, Dir: work,
+			Table: with.table, Exe: with.exe, State: filepath.Join(with.work, "state"), Env: a.environ, Dir: with.work,
 			Flags: append([]string{"--guest", b.guest, "--isolation", b.isolation, "--engine", b.engine}, b.passed...),
 		},
 		Label: "muster, isolation " + b.isolation, Limit: b.counts[len(b.counts)-1], Probe: probe, Nodes: b.nodes, Here: b.engine == "local",
 	}
-	plain := &bench.PlainWine{Table: table, Loader: b.wine.Loader, Server: b.wine.Server, Dir: filepath.Join(work, "wine"), Env: a.plainEnv(work), Probe: probe}
+	plain := &bench.PlainWine{Table: with.table, Loader: b.wine.Loader, Server: b.wine.Server, Dir: filepath.Join(with.work, "wine"), Env: a.plainEnv(with.work), Probe: probe}
 	defer func() { err = errors.Join(err, plain.Close()) }()
 	contenders := []bench.Contender{ours}
 	for _, w := range b.against {
@@ -284,7 +271,7 @@ func (b *launchBench) measure(ctx context.Context, a *app, progress *ui.Progress
 		}
 	}
 	began, load := time.Now(), bench.Load()
-	samples, stops, err := bench.Experiment{Contenders: contenders, Counts: b.counts, Repeats: b.flags.repeats}.Run(ctx, progress)
+	samples, stops, err := bench.Experiment{Contenders: contenders, Counts: b.counts, Repeats: b.flags.repeats}.Run(ctx, with.progress)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"muster/internal/job"
 	"muster/internal/node"
+	"muster/internal/proc"
 	"muster/internal/ui"
 	"muster/internal/ui/human"
 )
@@ -26,8 +27,16 @@ type benchmark interface {
 	print(out *ui.Stream)
 	// folder is where its results go.
 	folder() string
-	// measure carries it out. The folder is there, and empty.
-	measure(ctx context.Context, a *app, progress *ui.Progress) (benchResult, error)
+	// measure carries it out. The folder is there.
+	measure(ctx context.Context, a *app, with benchKit) (benchResult, error)
+}
+
+// benchKit is what a measurement works with.
+type benchKit struct {
+	table    *proc.Table
+	exe      string // muster's own program
+	work     string // a folder that goes with the measurement
+	progress *ui.Progress
 }
 
 // benchResult is what it has shown.
@@ -63,7 +72,7 @@ func (a *app) benchmark(ctx context.Context, w benchWords, settle func(context.C
 		return err
 	}
 	b.print(a.print().Err)
-	r, err := b.measure(ctx, a, progress)
+	r, err := a.measure(ctx, b, progress)
 	if err != nil {
 		if made {
 			err = errors.Join(err, os.RemoveAll(b.folder()))
@@ -82,6 +91,24 @@ func (a *app) benchmark(ctx context.Context, w benchWords, settle func(context.C
 	p.Err.Printf("wrote %s and %s more to %s\n", names[len(names)-1], human.Plural(len(names)-1, "file"), human.Escape(b.folder()))
 	p.Out.Printf("%s\n", strings.Join(r.Verdict(), "\n"))
 	return nil
+}
+
+// measure gives a measurement what it works with, and takes it away afterwards.
+func (a *app) measure(ctx context.Context, b benchmark, progress *ui.Progress) (_ benchResult, err error) {
+	table, err := a.table()
+	if err != nil {
+		return nil, err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding muster's own program: %w", err)
+	}
+	work := filepath.Join(b.folder(), ".work")
+	if err := os.Mkdir(work, 0o700); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	return b.measure(ctx, a, benchKit{table, exe, work, progress})
 }
 
 // benchFolder is where the results of a measurement go.

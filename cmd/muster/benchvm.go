@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -242,20 +239,7 @@ func (b *vmBench) print(out *ui.Stream) {
 func (b *vmBench) folder() string { return b.dir }
 
 // measure carries the experiment out.
-func (b *vmBench) measure(ctx context.Context, a *app, progress *ui.Progress) (_ benchResult, err error) {
-	table, err := a.table()
-	if err != nil {
-		return nil, err
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding muster's own program: %w", err)
-	}
-	work := filepath.Join(b.dir, ".work")
-	if err := os.Mkdir(work, 0o700); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+func (b *vmBench) measure(ctx context.Context, a *app, with benchKit) (_ benchResult, err error) {
 	r := &bench.VMResult{
 		When: time.Now(), Version: version, Machine: b.text, CPUs: b.cpus, Load: bench.Load(), Engine: b.engine, Nodes: b.nodes,
 		Memory: b.memory, Runs: b.runs(), Images: map[string]string{}, Repeats: b.flags.repeats, Scenes: b.scenes,
@@ -265,7 +249,7 @@ func (b *vmBench) measure(ctx context.Context, a *app, progress *ui.Progress) (_
 	for _, s := range b.series {
 		v := &bench.VMJobs{
 			Caller: bench.Caller{
-				Table: table, Exe: exe, State: filepath.Join(work, "state"), Env: a.environ, Dir: work,
+				Table: with.table, Exe: with.exe, State: filepath.Join(with.work, "state"), Env: a.environ, Dir: with.work,
 				Flags: append([]string{"--engine", b.engine, "--image", s.image, "--boot", s.boot, "--mem", strconv.FormatInt(b.memory>>20, 10) + "M"}, b.passed...),
 			},
 			Nodes: b.nodes, Series: s.name, Scenes: b.scenes, Room: b.room, Rough: s.rough, Warm: s.boot == vm.BootWarm,
@@ -279,7 +263,7 @@ func (b *vmBench) measure(ctx context.Context, a *app, progress *ui.Progress) (_
 	}
 	r.Samples, r.Stops, err = bench.Experiment{
 		Contenders: contenders, Counts: counts, Repeats: b.flags.repeats, Step: func(n int) string { return b.scenes[n-1].String() },
-	}.Run(ctx, progress)
+	}.Run(ctx, with.progress)
 	if err != nil {
 		return nil, err
 	}

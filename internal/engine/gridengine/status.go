@@ -97,8 +97,11 @@ func (e *Engine) elementOf(ctx context.Context, a *array, q snapshot, i int, num
 		}
 	}
 	if err == nil && el.State == job.NodeFail && there && t.queued() {
-		// Nobody needs its second start; where all nodes are taken it would be in the queue for long.
-		err = e.tellJob(ctx, "qdel", number, "-t", strconv.Itoa(n))
+		// Nobody needs its second start; where all nodes are taken it would be in the queue for long. Should that be
+		// refused, the second start ends by itself.
+		if err = e.tellJob(ctx, "qdel", number, "-t", strconv.Itoa(n)); isRefused(err) {
+			err = nil
+		}
 	}
 	return el, err
 }
