@@ -23,9 +23,11 @@ export MUSTER_TEST_SEED=${MUSTER_TEST_SEED:-1} MUSTER_TEST_ROUNDS=${MUSTER_TEST_
 # Packages whose tests run with the race detector (slow, and only of use here).
 race_packages=(internal/proc internal/rundir internal/agent internal/run internal/engine/local internal/engine/memory internal/guest/vm/wire internal/guest/vm/wire/link internal/guest/vm/wire/tree)
 # Packages whose tests run once more as an ordinary user.
-user_packages=(internal/agent internal/crashtest internal/guest/wine internal/guest/wine/wincompat internal/guest/vm internal/guest/vm/machine internal/guest/vm/vmimage internal/guest/vm/wire cmd/muster internal/guest/native internal/proc internal/engine/local internal/image)
-# Packages whose tests run as an ordinary user only: long ones, in which root is no different.
+user_packages=(internal/agent internal/crashtest internal/guest/wine internal/guest/wine/wincompat internal/guest/vm/machine internal/guest/vm/vmimage internal/guest/vm/wire cmd/muster internal/guest/native internal/proc internal/engine/local internal/image)
+# Packages whose tests run as an ordinary user only: long ones, in which root is no different,
+# but for those of them that only root can run.
 ordinary_packages=(internal/guest/vm)
+only_root=TestDiskFullOnTheWayBack
 # Packages whose tests need a real cluster, and run as an ordinary user only: a driver's
 # beside the other's, and those that break both clusters after them. They wait most of
 # the time, so all others run meanwhile.
@@ -171,6 +173,8 @@ all)
 	say "tests"
 	tests "$out/main.json" "${plain[@]}"
 	if [ "$(id -u)" -eq 0 ]; then
+		say "tests that take root, of packages that do not"
+		tests "$out/root.json" -run "^($only_root)\$" "${ordinary[@]}"
 		say "tests as an ordinary user"
 		mapfile -t as_user < <(existing "${user_packages[@]}" "${ordinary_packages[@]}")
 		MUSTER_TEST_ENV='' step ordinary-user scripts/asuser.sh "$out/user.json" "${as_user[@]}" || true
@@ -179,7 +183,7 @@ all)
 		step drivers-on-clusters check_on drivers || true
 		step end-to-end-on-clusters check_on clusters || true
 		cat "$out/drivers.json" "$out/clusters.json" >>"$out/user.json"
-		passes=(-ordinary user race="$out/race.json" main="$out/main.json" user="$out/user.json")
+		passes=(-ordinary user race="$out/race.json" main="$out/main.json" root="$out/root.json" user="$out/user.json")
 	else
 		say "tests on a real Slurm and a real Grid Engine"
 		# shellcheck disable=SC1090,SC1091 # written by the clusters
